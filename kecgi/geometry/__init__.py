@@ -1,0 +1,18 @@
+"""Where: hearts, electrodes, and the files they come from."""
+
+from kecgi.geometry.electrodes import Electrodes, by_name, plane, standard_12, twelve_leads, vest
+from kecgi.geometry.heart import Heart, keep_largest
+from kecgi.geometry.parametric import BiventricularShape, biventricular
+
+__all__ = [
+    "BiventricularShape",
+    "Electrodes",
+    "Heart",
+    "biventricular",
+    "by_name",
+    "keep_largest",
+    "plane",
+    "standard_12",
+    "twelve_leads",
+    "vest",
+]

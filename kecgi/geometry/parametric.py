@@ -1,0 +1,206 @@
+"""A parametric family of biventricular hearts: truncated ellipsoids, drawn from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numba
+import numpy as np
+
+from kecgi.geometry.heart import Heart, keep_largest
+
+LEFT, RIGHT = 1, 2
+"""Labels of the left and the right ventricle's wall."""
+
+RANGES = {
+    "lv_radius_mm": (25.0, 35.0),
+    "lv_length_mm": (42.0, 54.0),
+    "lv_wall_mm": (7.0, 13.0),
+    "rv_wall_mm": (3.5, 6.0),
+    "rv_offset": (0.70, 0.90),
+    "rv_width": (0.90, 1.10),
+    "rv_length": (0.82, 0.98),
+    "base": (0.20, 0.40),
+    "tilt_deg": (-20.0, 20.0),
+    "spin_deg": (-25.0, 25.0),
+    "turn_deg": (-20.0, 20.0),
+    "shift_mm": (-4.0, 4.0),
+}
+"""Range of each parameter in `BiventricularShape.draw`, uniform."""
+
+_APEX = np.array([0.62, -0.53, -0.58])  # long axis of a normal heart, base to apex, LPS
+_TO_RIGHT = np.array([-0.62, -0.76, 0.05])  # from the left to the right ventricle
+
+
+@dataclass(frozen=True)
+class BiventricularShape:
+    """Size, wall thickness, position and rotation of one heart.
+
+    The left ventricle is the shell between two ellipsoids of revolution, the right ventricle a
+    shell that leans on it; both are cut by the base plane.
+
+    Parameters
+    ----------
+    lv_radius_mm, lv_length_mm : float
+        Outer semi-axes of the left ventricle across and along its long axis.
+    lv_wall_mm, rv_wall_mm : float
+        Wall thickness.
+    rv_offset, rv_width, rv_length : float
+        Centre, semi-axes across and semi-axis along of the right ventricle, relative to the left
+        ventricle's radius and length.
+    base : float
+        Distance of the base plane from the left ventricle's centre, relative to its length.
+    tilt_deg, spin_deg, turn_deg : float
+        Rotations from the normal pose about the axis to the right ventricle, the long axis and
+        the third axis.
+    shift_mm : tuple of 3 floats
+        Position of the tissue's centroid in the torso frame.
+    """
+
+    lv_radius_mm: float = 30.0
+    lv_length_mm: float = 49.0
+    lv_wall_mm: float = 10.0
+    rv_wall_mm: float = 4.5
+    rv_offset: float = 0.82
+    rv_width: float = 1.0
+    rv_length: float = 0.9
+    base: float = 0.3
+    tilt_deg: float = 0.0
+    spin_deg: float = 0.0
+    turn_deg: float = 0.0
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for name in ("lv_radius_mm", "lv_length_mm", "lv_wall_mm", "rv_wall_mm", "rv_length"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a positive number")
+        if self.lv_wall_mm >= min(self.lv_radius_mm, self.lv_length_mm):
+            raise ValueError(
+                f"lv_wall_mm is {self.lv_wall_mm}, expected less than the outer radius "
+                f"{self.lv_radius_mm} mm: no cavity would be left"
+            )
+        if self.rv_wall_mm >= self.rv_width * self.lv_radius_mm:
+            raise ValueError(
+                f"rv_wall_mm is {self.rv_wall_mm}, expected less than the right ventricle's "
+                f"semi-axis of {self.rv_width * self.lv_radius_mm:.1f} mm"
+            )
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> BiventricularShape:
+        """Draw a shape from the family (uniform in `RANGES`)."""
+        values = {
+            f.name: float(rng.uniform(*RANGES[f.name])) for f in fields(cls) if f.name != "shift_mm"
+        }
+        return cls(**values, shift_mm=tuple(map(float, rng.uniform(*RANGES["shift_mm"], size=3))))
+
+    def axes(self) -> np.ndarray:
+        """Heart axes as rows in the torso frame: to the right ventricle, third, base to apex."""
+        apex = _APEX / np.linalg.norm(_APEX)
+        right = _TO_RIGHT - _TO_RIGHT @ apex * apex
+        right /= np.linalg.norm(right)
+        frame = np.stack([right, np.cross(apex, right), apex])
+        turns = _rotation(0, self.tilt_deg) @ _rotation(1, self.turn_deg)
+        return _rotation(2, self.spin_deg) @ turns @ frame
+
+
+def biventricular(
+    shape: BiventricularShape | None = None,
+    grid: tuple[int, int, int] = (64, 64, 64),
+    spacing_mm: float = 2.0,
+) -> Heart:
+    """Build a biventricular heart with tissue fractions and labels (`LEFT`, `RIGHT`).
+
+    Parameters
+    ----------
+    shape : BiventricularShape, optional
+        The heart's parameters.
+    grid : tuple of int
+        Voxels per axis; the grid is centred on the torso frame's origin.
+    spacing_mm : float
+        Grid step.
+
+    Raises
+    ------
+    ValueError
+        Where the heart doesn't fit into the grid.
+    """
+    shape = shape or BiventricularShape()
+    r, length = shape.lv_radius_mm, shape.lv_length_mm
+    across, along = shape.rv_width * r, shape.rv_length * length
+    semi_axes = np.array(
+        [
+            [r, r, length],
+            [r - shape.lv_wall_mm, r - shape.lv_wall_mm, length - shape.lv_wall_mm],
+            [across, across, along],
+            [across - shape.rv_wall_mm, across - shape.rv_wall_mm, along - shape.rv_wall_mm],
+        ]
+    )
+    origin = -0.5 * (np.array(grid) - 1) * spacing_mm
+    offset, base = shape.rv_offset * r, shape.base * length
+
+    def rasterise(counts, step, first):
+        return _rasterise(counts, step, first, shape.axes(), semi_axes, offset, base)
+
+    # the centroid from a grid of twice the step, then the heart moved to its place
+    coarse = tuple((n + 1) // 2 for n in grid)
+    first = -(np.array(coarse) - 1.0) * spacing_mm
+    tissue = np.argwhere(rasterise(coarse, 2 * spacing_mm, first)[0] >= 0.5)
+    if not len(tissue):
+        raise ValueError(f"no tissue at a grid step of {spacing_mm} mm; choose a finer step")
+    centroid = tissue.mean(axis=0) * 2 * spacing_mm + first
+    fraction, right = rasterise(grid, spacing_mm, origin - shape.shift_mm + centroid)
+    mask = keep_largest(fraction >= 0.5)
+    touched = [a for a in range(3) if np.any(np.take(mask, [0, -1], axis=a))]
+    if touched:
+        raise ValueError(
+            f"the heart reaches the border of the {grid} grid at {spacing_mm} mm (axes {touched}); "
+            "give the grid more voxels or a larger step"
+        )
+    labels = np.where(mask, np.where(right, RIGHT, LEFT), 0).astype(np.int8)
+    return Heart(mask, spacing_mm, origin, fraction, labels, name="biventricular")
+
+
+def _rotation(axis: int, degrees: float) -> np.ndarray:
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    matrix = np.eye(3)
+    matrix[i, i], matrix[i, j], matrix[j, i], matrix[j, j] = c, -s, s, c
+    return matrix
+
+
+@numba.njit(cache=True)
+def _ellipsoid(u, v, w, axes):
+    """First-order signed distance to an ellipsoid, negative inside."""
+    x, y, z = u / axes[0], v / axes[1], w / axes[2]
+    norm = np.sqrt(x * x + y * y + z * z) + 1e-9
+    slope = np.sqrt((x / axes[0]) ** 2 + (y / axes[1]) ** 2 + (z / axes[2]) ** 2) + 1e-9
+    return norm * (norm - 1) / slope
+
+
+@numba.njit(cache=True)
+def _rasterise(grid, step, origin, axes, semi_axes, rv_offset, base):
+    """Tissue fraction of each voxel, and where the right ventricle's wall is the nearer one."""
+    fraction = np.zeros(grid, np.float32)
+    right = np.zeros(grid, np.bool_)
+    for i in range(grid[0]):
+        for j in range(grid[1]):
+            for k in range(grid[2]):
+                x, y, z = origin[0] + i * step, origin[1] + j * step, origin[2] + k * step
+                w = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z
+                if w < -base - step:
+                    continue
+                u = axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z
+                v = axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z
+                cavity = _ellipsoid(u, v, w, semi_axes[1])
+                lv = max(_ellipsoid(u, v, w, semi_axes[0]), -cavity)
+                rv = max(
+                    max(
+                        _ellipsoid(u - rv_offset, v, w, semi_axes[2]),
+                        -_ellipsoid(u - rv_offset, v, w, semi_axes[3]),
+                    ),
+                    -cavity,
+                )
+                distance = max(min(lv, rv), -base - w)
+                fraction[i, j, k] = min(max(0.5 - distance / step, 0.0), 1.0)
+                right[i, j, k] = rv < lv
+    return fraction, right
