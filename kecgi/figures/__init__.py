@@ -1,0 +1,21 @@
+"""Figures: arrays in, `matplotlib.figure.Figure` out, without pyplot or global state."""
+
+from kecgi.figures.activation import activation_maps
+from kecgi.figures.bspm import bspm_image, bspm_traces
+from kecgi.figures.geometry import electrode_view
+from kecgi.figures.latent import bspm_traversal, map_traversal
+from kecgi.figures.posterior import reliability, sd_against_error
+from kecgi.figures.training import learning_curves, model_comparison
+
+__all__ = [
+    "activation_maps",
+    "bspm_image",
+    "bspm_traces",
+    "bspm_traversal",
+    "electrode_view",
+    "learning_curves",
+    "map_traversal",
+    "model_comparison",
+    "reliability",
+    "sd_against_error",
+]
