@@ -73,7 +73,8 @@ def test_skill_of_the_reference_is_zero_and_of_the_truth_one(hearts):
 
 def test_correlation_of_a_constant_is_undefined(hearts):
     _, true, _ = hearts
-    assert np.isnan(maps.correlation(true, np.full_like(true, 37.123)))
+    for constant in np.linspace(30, 40, 100):  # rounding leaves some of these a variance above 0
+        assert np.isnan(maps.correlation(true, np.full_like(true, constant)))
 
 
 def test_summary_is_json_with_the_headline_keys(hearts, rng):
@@ -145,11 +146,11 @@ def test_localisation_of_two_foci_is_not_between_them():
     x, y = np.meshgrid(np.arange(60.0), np.arange(40.0), indexing="ij")
     foci = np.array([[12.0, 20.0], [47.0, 20.0]])
     first = np.hypot(x - foci[0, 0], y - foci[0, 1])
-    second = np.hypot(x - foci[1, 0], y - foci[1, 1]) + 0.5
-    error = maps.localisation_error_mm(
-        np.minimum(first, second)[None], foci[None], (1.0, 1.0), (0.0, 0.0)
-    )
-    assert error[0] < 0.5
+    second = np.hypot(x - foci[1, 0], y - foci[1, 1])
+    predicted = np.stack([np.minimum(first, second + late) for late in (0.5, -1.5)])
+    for onsets in (foci[None].repeat(2, axis=0), foci[:, None]):  # the earlier has more voxels
+        errors = maps.localisation_error_mm(predicted, onsets, (1.0, 1.0), (0.0, 0.0))
+        assert errors.max() < 0.5
 
 
 def test_localisation_refuses_cases_without_onset():

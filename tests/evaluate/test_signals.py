@@ -123,6 +123,12 @@ def test_log_spectral_distance_of_a_gain():
     assert signals.log_spectral_distance(true, tenfold * true) == pytest.approx(2.39, abs=0.01)
 
 
+def test_log_spectral_distance_of_silence_is_bounded():
+    silence, impulse = np.zeros((1, 64)), np.eye(1, 64)  # the impulse has amplitude 1 throughout
+    assert signals.log_spectral_distance(silence, silence) == 0
+    assert signals.log_spectral_distance(silence, impulse) == pytest.approx(np.log(1e8))
+
+
 def test_band_leaves_out_what_lies_outside():
     rate = 500
     time = np.arange(rate) / rate
