@@ -3,6 +3,7 @@
 from kecgi.geometry.electrodes import Electrodes, by_name, plane, standard_12, twelve_leads, vest
 from kecgi.geometry.heart import Heart, keep_largest
 from kecgi.geometry.parametric import BiventricularShape, biventricular
+from kecgi.geometry.readers import load_heart
 
 __all__ = [
     "BiventricularShape",
@@ -11,6 +12,7 @@ __all__ = [
     "biventricular",
     "by_name",
     "keep_largest",
+    "load_heart",
     "plane",
     "standard_12",
     "twelve_leads",

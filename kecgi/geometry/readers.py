@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,8 @@ MESH_SPACING_MM = 1.5
 """Voxel size for meshes, which have none of their own."""
 
 CRUMBS = 0.01
-"""Share of the tissue that voxels broken off a thin wall by the grid may make up to be dropped."""
+"""Share of the tissue that stray voxels (broken off a thin wall by a grid, or left over from a
+segmentation) may make up to be dropped with a warning; more is an error."""
 
 HEART_MM = (10.0, 400.0)
 """Longest side that a heart may have; beyond it, units are wrong."""
@@ -62,8 +64,9 @@ def load_heart(
     Returns
     -------
     Heart
-        From a mesh, with the tissue `fraction` of each voxel; the mask is where it reaches 0.5,
-        less the crumbs (at most 1 % of the tissue) that the grid breaks off a thin wall.
+        From a mesh, with the tissue `fraction` of each voxel; the mask is where it reaches 0.5.
+        Stray voxels beside the heart are dropped where they are few (at most 1 % of the tissue);
+        a warning counts those of an image.
 
     Raises
     ------
@@ -89,10 +92,7 @@ def load_heart(
         fields = _read_image(paths[0], labels)
     else:
         fields = _read_meshes(paths, _checked_spacing(spacing_mm), labels)
-        if not keep_largest:
-            fields = _without_crumbs(fields, paths[0])
-    if keep_largest:
-        fields = _largest_alone(fields)
+    fields = _largest_alone(fields) if keep_largest else _without_crumbs(fields, paths[0])
     return Heart(**fields, name=_name(path, paths))
 
 
@@ -143,14 +143,21 @@ def _read_meshes(paths: list[Path], step_mm: np.ndarray, label: tuple[int, ...] 
 
 
 def _without_crumbs(fields: dict, path: Path) -> dict:
-    """Drop the voxels that the grid breaks off a thin wall, where they are few."""
+    """Drop stray voxels beside the heart, where they are few."""
     components, count = ndimage.label(fields["mask"])
     sizes = np.sort(np.bincount(components.ravel())[1:])[::-1]
-    if sizes[1:].sum() > CRUMBS * sizes.sum():
+    stray = int(sizes[1:].sum())
+    if stray > CRUMBS * sizes.sum():
         raise ValueError(
             f"{path}: {count} separate components of {sizes[:5].tolist()}"
-            f"{' …' if count > 5 else ''} voxels at a step of {fields['spacing_mm'].tolist()} mm, "
-            "expected 1; choose a smaller spacing_mm if the wall is thin, or keep_largest=True"
+            f"{' …' if count > 5 else ''} voxels at a step of {np.atleast_1d(fields['spacing_mm']).tolist()} mm, "
+            "expected 1; choose a smaller spacing_mm if a mesh's wall is thin, or keep_largest=True"
+        )
+    if stray and _extension(path) in IMAGES:
+        warnings.warn(
+            f"{path}: dropped {stray} stray voxels in {count - 1} pieces beside the heart of "
+            f"{sizes[0]} voxels",
+            stacklevel=3,
         )
     return _largest_alone(fields)
 
