@@ -8,7 +8,7 @@ import numpy as np
 INFERENCE_BATCH = 64
 
 
-def in_batches(function: Callable, number: int):
+def in_batches(function: Callable, number: int, batch: int = INFERENCE_BATCH):
     """Evaluate a function of case indices batch by batch and join what it returns.
 
     Called eagerly: a network this small gains little from a compiled graph, and one would be traced
@@ -21,12 +21,14 @@ def in_batches(function: Callable, number: int):
         batch.
     number : int
         Number of cases, at least 1.
+    batch : int
+        Cases at a time.
 
     Returns
     -------
     np.ndarray or tuple of np.ndarray
     """
-    batches = np.array_split(np.arange(number), -(-number // INFERENCE_BATCH))
+    batches = np.array_split(np.arange(number), -(-number // batch))
     parts = [keras.tree.map_structure(keras.ops.convert_to_numpy, function(b)) for b in batches]
     return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 

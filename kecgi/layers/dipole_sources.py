@@ -1,0 +1,94 @@
+"""Body-surface potentials lifted to the heart: a classical inverse as a layer."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kecgi")
+class DipoleSources(keras.layers.Layer):
+    """Minimum-norm dipole sources that explain potentials, at several strengths of regularisation.
+
+    In a homogeneous unbounded torso the potential of a dipole p at x is proportional to
+    ``p . (x_e - x) / |x_e - x|³``, which gives a matrix A from the dipoles at all places to the
+    electrodes. Zero-order Tikhonov regularisation estimates the dipoles as
+    ``Aᵀ (A Aᵀ + lambda I)⁻¹ phi`` for each regularisation ``lambda``. So the geometry of electrodes
+    and heart enters as physics, and what follows has to learn only how local sources become
+    activation times. Potentials and matrix are taken against the electrodes' mean, so the
+    reference of the recording doesn't matter.
+
+    The potentials are divided by their root mean square over the case, and ``channels`` linear
+    combinations of their time samples are learned, before they are lifted.
+
+    Parameters
+    ----------
+    channels : int
+        Learned combinations of the time samples.
+    regularisation : sequence of float
+        Values of lambda, relative to the mean diagonal of ``A Aᵀ``.
+
+    References
+    ----------
+    Hansen, Rank-Deficient and Discrete Ill-Posed Problems, SIAM 1998, chapter 5.
+    """
+
+    def __init__(self, channels: int = 48, regularisation=(1e-1, 1e-2, 1e-3), **kwargs):
+        # solving the normal equations needs single precision whatever the global policy
+        super().__init__(**({"dtype": "float32"} | kwargs))
+        self.channels = channels
+        self.regularisation = tuple(float(r) for r in regularisation)
+        self.combine = keras.layers.Dense(
+            channels, use_bias=False, dtype=self.dtype_policy, name="combine"
+        )
+
+    def build(self, places_shape, electrodes_shape, potentials_shape):
+        """Build the temporal combinations."""
+        self.combine.build(potentials_shape)
+
+    def call(self, places_mm, electrodes_mm, potentials_mv):
+        """Lift a batch of potentials.
+
+        Parameters
+        ----------
+        places_mm : tensor, shape (batch, places, 3)
+        electrodes_mm : tensor, shape (batch, electrodes, 3)
+        potentials_mv : tensor, shape (batch, electrodes, time)
+
+        Returns
+        -------
+        sources : tensor, shape (batch, places, 3 * channels * len(regularisation))
+        log_amplitude : tensor, shape (batch, 1, 1)
+            Natural logarithm of the potentials' root mean square in mV.
+        """
+        potentials = potentials_mv - ops.mean(potentials_mv, axis=1, keepdims=True)
+        amplitude = ops.sqrt(ops.mean(ops.square(potentials), axis=(1, 2), keepdims=True)) + 1e-9
+        signals = self.combine(potentials / amplitude)
+        matrix = self._matrix(places_mm, electrodes_mm)
+        transposed = ops.transpose(matrix, (0, 2, 1))
+        gram = ops.matmul(matrix, transposed)
+        identity = ops.eye(electrodes_mm.shape[1])
+        places = places_mm.shape[1]
+        lifted = []
+        for strength in self.regularisation:
+            weights = ops.solve(gram + strength * identity, signals)
+            # the estimate grows about as 1 / sqrt(lambda): bring all to the order of one
+            sources = 3.0 * np.sqrt(strength) * ops.matmul(transposed, weights)
+            lifted.append(ops.reshape(sources, (-1, places, 3 * self.channels)))
+        return ops.concatenate(lifted, axis=-1), ops.log(amplitude)
+
+    def _matrix(self, places_mm, electrodes_mm):
+        """Potentials at the electrodes of unit dipoles, (batch, electrodes, 3 * places)."""
+        away = (electrodes_mm[:, :, None] - places_mm[:, None]) / 100.0
+        squared = ops.sum(ops.square(away), axis=-1, keepdims=True)
+        field = away * ops.rsqrt(squared) / squared
+        field = field - ops.mean(field, axis=1, keepdims=True)
+        flat = ops.reshape(field, (-1, electrodes_mm.shape[1], 3 * places_mm.shape[1]))
+        mean_diagonal = ops.mean(ops.sum(ops.square(flat), axis=2), axis=1)
+        return flat * ops.rsqrt(mean_diagonal)[:, None, None]
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return super().get_config() | {
+            "channels": self.channels,
+            "regularisation": self.regularisation,
+        }
