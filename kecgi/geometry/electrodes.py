@@ -32,9 +32,10 @@ class Electrodes:
     positions_mm: np.ndarray
 
     def __post_init__(self) -> None:
+        """Check names and positions."""
         positions = np.asarray(self.positions_mm, float)
         names = tuple(map(str, self.names))
-        if positions.ndim != 2 or positions.shape[1] not in (2, 3) or not len(positions):
+        if positions.ndim != 2 or positions.shape[1] != 3 or not len(positions):
             raise ValueError(f"positions_mm has shape {positions.shape}, expected (n, 3)")
         if len(names) != len(positions):
             raise ValueError(f"{len(names)} electrode names for {len(positions)} positions")
@@ -48,6 +49,7 @@ class Electrodes:
         object.__setattr__(self, "positions_mm", positions)
 
     def __len__(self) -> int:
+        """Count the electrodes."""
         return len(self.names)
 
     def moved(self, by_mm: Sequence[float]) -> Electrodes:
@@ -55,39 +57,37 @@ class Electrodes:
         return Electrodes(self.names, self.positions_mm + np.asarray(by_mm, float))
 
     def require_outside(self, heart: Heart) -> None:
-        """Check that no electrode lies in the heart or within one voxel of its tissue.
+        """Check that no electrode lies in the heart or within one grid step of a tissue voxel.
 
-        An electrode in one of its cavities counts as inside as well.
+        The cavities count as inside: everything within the convex hull of the tissue does.
 
         Raises
         ------
         ValueError
-            Naming the electrodes, their positions and the distance that is missing.
+            Naming the electrodes and their positions.
         """
-        if self.positions_mm.shape[1] != heart.ndim:
-            raise ValueError(
-                f"electrodes have {self.positions_mm.shape[1]} coordinates, "
-                f"{heart.name} has {heart.ndim}"
-            )
+        if heart.ndim != 3:
+            raise ValueError(f"{heart.name} is {heart.ndim}-D; electrodes stand around a 3-D heart")
+        least = max(heart.spacing_mm)
+        low, high = heart.box_mm
+        at = self.positions_mm
+        near = np.flatnonzero(np.all((at > low - least) & (at < high + least), axis=1))
+        if not near.size:
+            return
         tissue = heart.voxels_mm
-        least = float(max(heart.spacing_mm))
-        distance = spatial.KDTree(tissue).query(self.positions_mm)[0]
-        enclosed = spatial.Delaunay(_hull_points(tissue)).find_simplex(self.positions_mm) >= 0
-        wrong = np.flatnonzero((distance <= least) | enclosed)
+        distance = spatial.KDTree(tissue).query(at[near])[0]
+        corners = tissue[spatial.ConvexHull(tissue, qhull_options="QJ").vertices]
+        enclosed = spatial.Delaunay(corners).find_simplex(at[near]) >= 0
+        wrong = near[(distance <= least) | enclosed]
         if wrong.size:
             listed = ", ".join(
-                f"{self.names[i]} at {np.round(self.positions_mm[i], 1).tolist()} mm"
-                for i in wrong[:5]
+                f"{self.names[i]} at {np.round(at[i], 1).tolist()} mm" for i in wrong[:5]
             )
             more = f" and {wrong.size - 5} more" if wrong.size > 5 else ""
             raise ValueError(
                 f"{wrong.size} electrodes lie inside {heart.name} or within {least:g} mm of its "
                 f"tissue: {listed}{more}; move them to the body surface or the heart away from them"
             )
-
-
-def _hull_points(points: np.ndarray) -> np.ndarray:
-    return points[spatial.ConvexHull(points, qhull_options="QJ").vertices]
 
 
 def plane(
@@ -155,7 +155,7 @@ LEADS_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5",
 
 
 def standard_12() -> Electrodes:
-    """The nine electrodes from which the 12 standard leads are formed (see `twelve_leads`)."""
+    """Return the nine electrodes that the 12 standard leads need (see `twelve_leads`)."""
     return Electrodes(
         tuple(STANDARD_12_POSITIONS_MM), np.array(list(STANDARD_12_POSITIONS_MM.values()))
     )

@@ -28,6 +28,9 @@ RANGES = {
 }
 """Range of each parameter in `BiventricularShape.draw`, uniform."""
 
+CENTROID_STEP_MM = 3.0
+"""Step of the grid on which a heart's centroid is found."""
+
 _APEX = np.array([0.62, -0.53, -0.58])  # long axis of a normal heart, base to apex, LPS
 _TO_RIGHT = np.array([-0.62, -0.76, 0.05])  # from the left to the right ventricle
 
@@ -71,19 +74,24 @@ class BiventricularShape:
     shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        for name in ("lv_radius_mm", "lv_length_mm", "lv_wall_mm", "rv_wall_mm", "rv_length"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a positive number")
-        if self.lv_wall_mm >= min(self.lv_radius_mm, self.lv_length_mm):
-            raise ValueError(
-                f"lv_wall_mm is {self.lv_wall_mm}, expected less than the outer radius "
-                f"{self.lv_radius_mm} mm: no cavity would be left"
-            )
-        if self.rv_wall_mm >= self.rv_width * self.lv_radius_mm:
-            raise ValueError(
-                f"rv_wall_mm is {self.rv_wall_mm}, expected less than the right ventricle's "
-                f"semi-axis of {self.rv_width * self.lv_radius_mm:.1f} mm"
-            )
+        """Check that there are two walls around two cavities."""
+        if np.shape(self.shift_mm) != (3,):
+            raise ValueError(f"shift_mm is {self.shift_mm}, expected 3 numbers")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not np.all(np.isfinite(value)):
+                raise ValueError(f"{field.name} is {value}, expected finite numbers")
+        across = self.rv_width * self.lv_radius_mm
+        along = self.rv_length * self.lv_length_mm
+        for name, wall, radius in (
+            ("lv_wall_mm", self.lv_wall_mm, min(self.lv_radius_mm, self.lv_length_mm)),
+            ("rv_wall_mm", self.rv_wall_mm, min(across, along)),
+        ):
+            if not 0 < wall < radius:
+                raise ValueError(
+                    f"{name} is {wall}, expected more than 0 and less than the smallest "
+                    f"semi-axis of its ventricle, {radius:.1f} mm: else no cavity is left"
+                )
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> BiventricularShape:
@@ -135,20 +143,19 @@ def biventricular(
             [across - shape.rv_wall_mm, across - shape.rv_wall_mm, along - shape.rv_wall_mm],
         ]
     )
-    origin = -0.5 * (np.array(grid) - 1) * spacing_mm
     offset, base = shape.rv_offset * r, shape.base * length
-
-    def rasterise(counts, step, first):
-        return _rasterise(counts, step, first, shape.axes(), semi_axes, offset, base)
-
-    # the centroid from a grid of twice the step, then the heart moved to its place
-    coarse = tuple((n + 1) // 2 for n in grid)
-    first = -(np.array(coarse) - 1.0) * spacing_mm
-    tissue = np.argwhere(rasterise(coarse, 2 * spacing_mm, first)[0] >= 0.5)
-    if not len(tissue):
-        raise ValueError(f"no tissue at a grid step of {spacing_mm} mm; choose a finer step")
-    centroid = tissue.mean(axis=0) * 2 * spacing_mm + first
-    fraction, right = rasterise(grid, spacing_mm, origin - shape.shift_mm + centroid)
+    # the tissue's centroid, from a coarse grid along the heart's own axes
+    low = np.array([-r, -max(r, across), -base])
+    high = np.array([max(r, offset + across), max(r, across), max(length, along)])
+    counts = tuple(np.ceil((high - low) / CENTROID_STEP_MM).astype(int) + 1)
+    coarse, _ = _rasterise(counts, CENTROID_STEP_MM, low, np.eye(3), semi_axes, offset, base)
+    cells = np.argwhere(coarse)
+    centroid = low + CENTROID_STEP_MM * np.average(cells, axis=0, weights=coarse[tuple(cells.T)])
+    origin = -0.5 * (np.array(grid) - 1) * spacing_mm
+    axes = shape.axes()
+    fraction, region = _rasterise(
+        grid, spacing_mm, origin - shape.shift_mm + axes.T @ centroid, axes, semi_axes, offset, base
+    )
     mask = keep_largest(fraction >= 0.5)
     touched = [a for a in range(3) if np.any(np.take(mask, [0, -1], axis=a))]
     if touched:
@@ -156,8 +163,7 @@ def biventricular(
             f"the heart reaches the border of the {grid} grid at {spacing_mm} mm (axes {touched}); "
             "give the grid more voxels or a larger step"
         )
-    labels = np.where(mask, np.where(right, RIGHT, LEFT), 0).astype(np.int8)
-    return Heart(mask, spacing_mm, origin, fraction, labels, name="biventricular")
+    return Heart(mask, spacing_mm, origin, fraction, region * mask, name="biventricular")
 
 
 def _rotation(axis: int, degrees: float) -> np.ndarray:
@@ -169,19 +175,16 @@ def _rotation(axis: int, degrees: float) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _ellipsoid(u, v, w, axes):
-    """First-order signed distance to an ellipsoid, negative inside."""
-    x, y, z = u / axes[0], v / axes[1], w / axes[2]
-    norm = np.sqrt(x * x + y * y + z * z) + 1e-9
-    slope = np.sqrt((x / axes[0]) ** 2 + (y / axes[1]) ** 2 + (z / axes[2]) ** 2) + 1e-9
-    return norm * (norm - 1) / slope
-
-
-@numba.njit(cache=True)
 def _rasterise(grid, step, origin, axes, semi_axes, rv_offset, base):
-    """Tissue fraction of each voxel, and where the right ventricle's wall is the nearer one."""
+    """Tissue fraction of each voxel, and the ventricle whose wall is the nearer one."""
     fraction = np.zeros(grid, np.float32)
-    right = np.zeros(grid, np.bool_)
+    region = np.zeros(grid, np.int8)
+    scale = 1 / semi_axes
+    lv_out, lv_in, rv_out, rv_in = scale[0], scale[1], scale[2], scale[3]
+    # squared relative radii beyond which a voxel lies wholly out of a ventricle, or in the cavity
+    beyond_lv = (1 + 0.5 * step * lv_out.max()) ** 2
+    beyond_rv = (1 + 0.5 * step * rv_out.max()) ** 2
+    within = max(1 - 0.5 * step * lv_in.max(), 0.0) ** 2
     for i in range(grid[0]):
         for j in range(grid[1]):
             for k in range(grid[2]):
@@ -191,16 +194,32 @@ def _rasterise(grid, step, origin, axes, semi_axes, rv_offset, base):
                     continue
                 u = axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z
                 v = axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z
-                cavity = _ellipsoid(u, v, w, semi_axes[1])
-                lv = max(_ellipsoid(u, v, w, semi_axes[0]), -cavity)
+                right_u = u - rv_offset
+                if (
+                    _squared(u, v, w, lv_out) > beyond_lv
+                    and _squared(right_u, v, w, rv_out) > beyond_rv
+                ) or _squared(u, v, w, lv_in) < within:
+                    continue
+                cavity = _distance(u, v, w, lv_in)
+                lv = max(_distance(u, v, w, lv_out), -cavity)
                 rv = max(
-                    max(
-                        _ellipsoid(u - rv_offset, v, w, semi_axes[2]),
-                        -_ellipsoid(u - rv_offset, v, w, semi_axes[3]),
-                    ),
-                    -cavity,
+                    _distance(right_u, v, w, rv_out), -_distance(right_u, v, w, rv_in), -cavity
                 )
                 distance = max(min(lv, rv), -base - w)
                 fraction[i, j, k] = min(max(0.5 - distance / step, 0.0), 1.0)
-                right[i, j, k] = rv < lv
-    return fraction, right
+                region[i, j, k] = RIGHT if rv < lv else LEFT
+    return fraction, region
+
+
+@numba.njit(cache=True)
+def _squared(u, v, w, scale):
+    """Squared distance from the centre, relative to an ellipsoid with semi-axes 1 / scale."""
+    return (u * scale[0]) ** 2 + (v * scale[1]) ** 2 + (w * scale[2]) ** 2
+
+
+@numba.njit(cache=True)
+def _distance(u, v, w, scale):
+    """First-order signed distance to the ellipsoid, negative inside."""
+    radius = np.sqrt(_squared(u, v, w, scale)) + 1e-9
+    slope = np.sqrt((u * scale[0] ** 2) ** 2 + (v * scale[1] ** 2) ** 2 + (w * scale[2] ** 2) ** 2)
+    return radius * (radius - 1) / (slope + 1e-9)

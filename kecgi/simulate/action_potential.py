@@ -1,7 +1,7 @@
 """Mitchell–Schaeffer action potentials of a single cell.
 
-``dv/dt = h v² (1 - v) / tau_in - v / tau_out + J`` and ``dh/dt = (1 - h) / tau_open`` below the gate,
-``-h / tau_close`` above it; v and h are dimensionless in [0, 1].
+``dv/dt = h v² (1 - v) / tau_in - v / tau_out + J``, and ``dh/dt = (1 - h) / tau_open`` below the
+gate, ``-h / tau_close`` above it; v and h are dimensionless in [0, 1].
 
 References
 ----------
@@ -37,6 +37,7 @@ class MitchellSchaeffer:
     v_gate: float = 0.13
 
     def __post_init__(self) -> None:
+        """Check that the parameters make an excitable cell."""
         for field in fields(self):
             if not getattr(self, field.name) > 0:
                 raise ValueError(
@@ -65,7 +66,7 @@ def mitchell_schaeffer(
     v0: float = 0.0,
     h0: float = 1.0,
     stimuli_ms: tuple[float, ...] = (0.0,),
-    amplitude: float = 0.25,
+    amplitude: float = 0.22,
     duration_ms: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Integrate one cell.

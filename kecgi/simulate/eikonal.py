@@ -1,9 +1,15 @@
 """Eikonal activation on a masked grid: second-order fast marching from exact sources.
 
-Solves ``v(x) |grad T(x)| = 1`` inside the tissue alone; the front can't leave the mask, so paths run
-around cavities. A point source is singular for every finite-difference scheme: within a small ball
-around it T is set to the straight-line travel time, which is exact there, and the marching starts
-from that ball.
+Solves ``v(x) |grad T(x)| = 1`` inside the tissue alone; the front can't leave the mask, so paths
+run around cavities. A point source is singular for every finite-difference scheme: within a small
+ball around it T is set to the straight-line travel time, which is exact there, and the marching
+starts from that ball. Where the mask's staircase takes a voxel's neighbour away, the front's slope
+along that axis is taken from the voxel it comes from: else a front that creeps along an oblique
+wall is held up at each step, and arrives 2 to 4 ms late on average in ventricles at 2 mm.
+
+References
+----------
+Sethian 1999, Fast marching methods, doi 10.1137/S0036144598347059.
 """
 
 from __future__ import annotations
@@ -16,8 +22,11 @@ import numpy as np
 
 from kecgi.geometry.heart import Heart
 
-SOURCE_RADIUS = 3.0
+SOURCE_RADIUS = 4.0
 """Radius of the exact ball around an onset, in grid steps."""
+
+STEEPEST = 0.85
+"""Largest share of the squared slowness that a slope taken from another voxel may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,44 +37,45 @@ class TissueGraph:
     ----------
     positions_mm : ndarray, shape (n, ndim)
         Voxel centres, in the order of ``heart.voxels_mm``.
-    spacing_mm : ndarray, shape (ndim,)
-        Grid steps.
+    spacing_mm, origin_mm : ndarray, shape (ndim,)
+        Grid steps, and the centre of the grid's first cell.
     neighbours : ndarray of int32, shape (n, 2 * ndim)
-        Index of the voxel before and after along each axis, -1 where there is no tissue.
+        Index of the voxel before and after along each axis, n where there is no tissue.
     index : ndarray of int32, grid shape
-        Voxel index of each grid cell, -1 outside.
+        Voxel index of each grid cell, n where there is no tissue.
     """
 
     positions_mm: np.ndarray
     spacing_mm: np.ndarray
+    origin_mm: np.ndarray
     neighbours: np.ndarray
     index: np.ndarray
-    origin_mm: np.ndarray
 
     @classmethod
     def from_heart(cls, heart: Heart) -> TissueGraph:
         """List the voxels of a heart and their neighbours."""
-        voxels = np.argwhere(heart.mask)
-        index = np.full(heart.mask.shape, -1, np.int32)
-        index[heart.mask] = np.arange(len(voxels), dtype=np.int32)
-        padded = np.pad(index, 1, constant_values=-1)
-        neighbours = np.empty((len(voxels), 2 * heart.ndim), np.int32)
-        for axis in range(heart.ndim):
-            for side, step in enumerate((-1, 1)):
-                at = voxels + 1
-                at[:, axis] += step
-                neighbours[:, 2 * axis + side] = padded[tuple(at.T)]
-        spacing, origin = np.array(heart.spacing_mm), np.array(heart.origin_mm)
-        return cls(voxels * spacing + origin, spacing, neighbours, index, origin)
+        n = int(np.count_nonzero(heart.mask))
+        padded = np.full(np.add(heart.mask.shape, 2), n, np.int32)
+        index = padded[(slice(1, -1),) * heart.ndim]
+        index[heart.mask] = np.arange(n, dtype=np.int32)
+        cells = np.flatnonzero(padded < n)
+        strides = np.array(padded.strides) // padded.itemsize
+        neighbours = padded.ravel()[cells[:, None] + np.outer(strides, (-1, 1)).ravel()]
+        return cls(
+            heart.voxels_mm,
+            np.array(heart.spacing_mm),
+            np.array(heart.origin_mm),
+            neighbours,
+            np.ascontiguousarray(index),
+        )
 
     def __len__(self) -> int:
+        """Count the voxels."""
         return len(self.positions_mm)
 
     def to_grid(self, values: np.ndarray, outside: float = np.nan) -> np.ndarray:
         """Spread values per voxel, shape (n,), over the grid."""
-        grid = np.full(self.index.shape, outside, np.asarray(values).dtype)
-        grid[self.index >= 0] = values
-        return grid
+        return np.append(values, outside)[self.index]
 
 
 def activation_times(
@@ -141,133 +151,164 @@ def solve(
         raise ValueError(
             f"speed_mm_per_ms has a minimum of {speed.min()}, expected positive and finite numbers"
         )
-    slowness = np.broadcast_to(1 / speed, len(graph))
     if not (np.all(np.isfinite(onsets)) and np.all(np.isfinite(starts))):
         raise ValueError(f"onsets {onsets.tolist()} or starts {starts.tolist()} are not finite")
+    slowness = np.full(len(graph), 1 / speed)
     times = np.full(len(graph), np.inf)
     for onset, start in zip(onsets, starts, strict=True):
-        distance = np.sqrt(((graph.positions_mm - onset) ** 2).sum(axis=1))
-        nearest = int(distance.argmin())
-        if np.any(np.abs(graph.positions_mm[nearest] - onset) > 1.001 * graph.spacing_mm):
-            raise ValueError(
-                f"onset at {np.round(onset, 2).tolist()} mm is {distance[nearest]:.1f} mm away "
-                "from the tissue; choose a place inside the mask"
-            )
-        ball = np.flatnonzero(distance <= SOURCE_RADIUS * graph.spacing_mm.max())
-        _start_ball(times, ball, nearest, onset, start, graph.positions_mm, graph.index.ravel(),
-                    np.array(graph.index.shape), graph.origin_mm, graph.spacing_mm,
-                    slowness)  # fmt: skip
-    _march(times, graph.neighbours, 1 / graph.spacing_mm**2, slowness)
-    if unreached == "raise":
-        missed = int(np.count_nonzero(np.isinf(times)))
-        if missed:
-            raise ValueError(
-                f"{missed} of {len(graph)} tissue voxels are not reached from the onsets; "
-                "add an onset to each component or pass unreached='inf'"
-            )
+        _start(times, graph, onset, float(start), slowness)
+    _march(times, graph.neighbours, graph.spacing_mm**-2, slowness)
+    missed = int(np.count_nonzero(np.isinf(times)))
+    if missed and unreached == "raise":
+        raise ValueError(
+            f"{missed} of {len(graph)} tissue voxels are not reached from the onsets; "
+            "add an onset to each component or pass unreached='inf'"
+        )
     return times
 
 
+def _start(
+    times: np.ndarray, graph: TissueGraph, onset: np.ndarray, start: float, slowness: np.ndarray
+) -> None:
+    """Set the times of the voxels around an onset."""
+    nearest = _nearest(graph.positions_mm, onset)
+    offset = np.abs(graph.positions_mm[nearest] - onset)
+    if np.any(offset > 1.001 * graph.spacing_mm):
+        raise ValueError(
+            f"onset at {np.round(onset, 2).tolist()} mm is {np.linalg.norm(offset):.1f} mm away "
+            "from the nearest tissue voxel; choose a place inside the mask"
+        )
+    if np.any(offset > 0.501 * graph.spacing_mm):
+        onset = graph.positions_mm[nearest]  # beside the mask, as a point of a surface can be
+    strides = np.array(graph.index.strides) // graph.index.itemsize
+    _fill_ball(
+        times, nearest, onset, start, graph.positions_mm, graph.spacing_mm, graph.origin_mm,
+        graph.index.ravel(), strides, slowness,
+    )  # fmt: skip
+
+
 @numba.njit(cache=True)
-def _start_ball(
-    times, ball, nearest, onset, start, positions, index, shape, origin, spacing, slowness
-):
-    """Straight-line travel times within sight of the onset."""
-    ndim = spacing.size
-    times[nearest] = min(times[nearest], start + _length(positions[nearest], onset) *
-                         slowness[nearest])  # fmt: skip
-    for i in ball:
-        length = _length(positions[i], onset)
-        steps = int(np.ceil(2 * length / spacing.min())) + 1
-        total, seen = 0.0, True
-        for s in range(steps):
-            share = (s + 0.5) / steps
-            flat = 0
+def _nearest(positions, point):
+    nearest, least = -1, np.inf
+    for i in range(len(positions)):
+        squared = 0.0
+        for a in range(point.size):
+            squared += (positions[i, a] - point[a]) ** 2
+        if squared < least:
+            nearest, least = i, squared
+    return nearest
+
+
+@numba.njit(cache=True)
+def _fill_ball(times, nearest, onset, start, positions, spacing, origin, index, strides, slowness):
+    """Straight-line travel times to the voxels that the onset sees through tissue alone.
+
+    A line is blocked where two cells that it meets one after the other aren't joined by faces.
+    """
+    n, ndim = positions.shape
+    radius = SOURCE_RADIUS * spacing.max()
+    at, step = np.empty(ndim, np.int64), np.empty(ndim, np.int64)
+    for i in range(n):
+        squared, longest = 0.0, 0.0
+        for a in range(ndim):
+            offset = positions[i, a] - onset[a]
+            squared += offset * offset
+            longest = max(longest, abs(offset) / spacing[a])
+        if squared > radius * radius:
+            continue
+        cell = 0
+        for a in range(ndim):
+            at[a] = int(np.rint((positions[nearest, a] - origin[a]) / spacing[a]))
+            cell += at[a] * strides[a]
+        samples = 4 * int(np.ceil(longest)) + 1
+        total, visible = 0.0, True
+        for s in range(samples):
+            share = (s + 0.5) / samples
             for a in range(ndim):
                 x = onset[a] + share * (positions[i, a] - onset[a])
-                cell = int(np.rint((x - origin[a]) / spacing[a]))
-                cell = min(max(cell, 0), shape[a] - 1)
-                flat = flat * shape[a] + cell
-            voxel = index[flat]
-            if voxel < 0:
-                seen = False
+                step[a] = int(np.rint((x - origin[a]) / spacing[a])) - at[a]
+                at[a] += step[a]
+            forth, back = cell, cell
+            forth_open, back_open = True, True
+            for a in range(ndim):
+                forth += step[a] * strides[a]
+                back += step[ndim - 1 - a] * strides[ndim - 1 - a]
+                forth_open &= index[forth] < n
+                back_open &= index[back] < n
+            if not (forth_open or back_open):
+                visible = False
                 break
-            total += slowness[voxel]
-        if seen:
-            times[i] = min(times[i], start + length * total / steps)
+            cell = forth
+            total += slowness[index[cell]]
+        if visible:
+            times[i] = min(times[i], start + np.sqrt(squared) * total / samples)
 
 
 @numba.njit(cache=True)
-def _length(p, q):
-    total = 0.0
-    for a in range(p.size):
-        total += (p[a] - q[a]) ** 2
-    return np.sqrt(total)
+def _march(times, neighbours, weights, slowness):
+    """Fast marching: the earliest voxel of the front is final and updates its neighbours.
 
-
-@numba.njit(cache=True)
-def _march(times, neighbours, inverse_squared, slowness):
-    """Fast marching (Sethian 1999) with second-order upwind differences where they are causal."""
+    The front is a heap of four children to a node; `final` is inf until a voxel is final, and in
+    its last place, which stands for what is no tissue.
+    """
     n = times.size
-    known = np.zeros(n, np.bool_)
+    final = np.full(n + 1, np.inf)
+    heap, keys = np.empty(n, np.int32), np.empty(n)
+    place = np.full(n, -1, np.int32)
     # values of a ball are exact; only a front that comes clearly earlier (another onset's) lowers
     # them, not the rounding of the difference scheme around a point source
     margin = np.zeros(n)
-    quarter_step = 0.25 / np.sqrt(inverse_squared.max())
-    heap = np.empty(n, np.int32)
-    place = np.full(n, -1, np.int32)
+    quarter_step = 0.25 / np.sqrt(weights.max())
     size = 0
     for i in range(n):
         if times[i] < np.inf:
             margin[i] = quarter_step * slowness[i]
-            heap[size] = i
-            place[i] = size
+            _lift(heap, keys, place, size, i, times[i])
             size += 1
-            _sift_up(heap, place, times, size - 1)
     while size:
         i = heap[0]
+        final[i] = times[i]
         size -= 1
         if size:
-            heap[0] = heap[size]
-            place[heap[0]] = 0
-            _sift_down(heap, place, times, size)
-        known[i] = True
+            _sink(heap, keys, place, size)
         for side in range(neighbours.shape[1]):
             j = neighbours[i, side]
-            if j < 0 or known[j]:
+            if j == n or final[j] < np.inf:
                 continue
-            value = _upwind(j, times, known, neighbours, inverse_squared, slowness[j])
+            value = _upwind(j, final, neighbours, weights, slowness[j])
             if value < times[j] - margin[j]:
                 times[j] = value
                 margin[j] = 0.0
                 if place[j] < 0:
-                    heap[size] = j
                     place[j] = size
                     size += 1
-                _sift_up(heap, place, times, place[j])
+                _lift(heap, keys, place, place[j], j, value)
 
 
 @numba.njit(cache=True, inline="always")
-def _upwind(j, times, known, neighbours, inverse_squared, slowness):
-    """Solve sum_a weight_a (T - base_a)^2 = slowness^2 over the axes with a known neighbour."""
-    ndim = inverse_squared.size
-    a_sum, b_sum, c_sum = 0.0, 0.0, -slowness * slowness
+def _upwind(j, final, neighbours, weights, slowness):
+    """Solve sum_a weight_a (T - base_a)² = slowness² over the axes with a final neighbour."""
+    ndim = weights.size
     # axes by increasing base: an axis whose base lies above the solution doesn't take part
-    weights, bases = (0.0, 0.0, 0.0), (np.inf, np.inf, np.inf)
-    w0, w1, w2 = weights
-    b0, b1, b2 = bases
+    w0, w1, w2 = 0.0, 0.0, 0.0
+    b0, b1, b2 = np.inf, np.inf, np.inf
+    first, earliest, gaps = j, np.inf, False
+    absent = final.size - 1
     for axis in range(ndim):
-        side, value = -1, np.inf
-        for s in (2 * axis, 2 * axis + 1):
-            k = neighbours[j, s]
-            if k >= 0 and known[k] and times[k] < value:
-                side, value = s, times[k]
-        if side < 0:
+        side = 2 * axis
+        near, after = neighbours[j, side], neighbours[j, side + 1]
+        value = final[near]
+        if final[after] < value:
+            side, near, value = side + 1, after, final[after]
+        elif value == np.inf:
+            gaps |= near == absent or after == absent
             continue
-        base, weight = value, inverse_squared[axis]
-        beyond = neighbours[neighbours[j, side], side]
-        if beyond >= 0 and known[beyond] and times[beyond] <= value:
-            base = (4 * value - times[beyond]) / 3
+        if value < earliest:
+            first, earliest = near, value
+        base, weight = value, weights[axis]
+        beyond = final[neighbours[near, side]]
+        if beyond <= value:  # second order
+            base = (4 * value - beyond) / 3
             weight *= 2.25
         if base < b0:
             w2, b2, w1, b1, w0, b0 = w1, b1, w0, b0, weight, base
@@ -275,52 +316,62 @@ def _upwind(j, times, known, neighbours, inverse_squared, slowness):
             w2, b2, w1, b1 = w1, b1, weight, base
         else:
             w2, b2 = weight, base
-    result = np.inf
-    for axis in range(ndim):
-        weight, base = (w0, b0) if axis == 0 else ((w1, b1) if axis == 1 else (w2, b2))
-        if base >= result or base == np.inf:
-            break
-        a_sum += weight
-        b_sum += weight * base
-        c_sum += weight * base * base
-        discriminant = b_sum * b_sum - a_sum * c_sum
-        if discriminant < 0:
-            break
-        result = (b_sum + np.sqrt(discriminant)) / a_sum
+    left = slowness * slowness
+    if gaps:
+        for axis in range(ndim):
+            before, after = neighbours[j, 2 * axis], neighbours[j, 2 * axis + 1]
+            if final[before] < np.inf or final[after] < np.inf:
+                continue
+            # no value along this axis: the slope at the earliest neighbour, where tissue is absent
+            lower = np.inf
+            if before == absent:
+                lower = final[neighbours[first, 2 * axis]]
+            if after == absent:
+                lower = min(lower, final[neighbours[first, 2 * axis + 1]])
+            if lower < earliest:
+                left -= min(weights[axis] * (earliest - lower) ** 2, STEEPEST * left)
+    a, b, c = w0, w0 * b0, w0 * b0 * b0 - left
+    result = b0 + np.sqrt(left / a)
+    if b1 < result:
+        a, b, c = a + w1, b + w1 * b1, c + w1 * b1 * b1
+        result = (b + np.sqrt(max(b * b - a * c, 0.0))) / a
+        if b2 < result:
+            a, b, c = a + w2, b + w2 * b2, c + w2 * b2 * b2
+            result = (b + np.sqrt(max(b * b - a * c, 0.0))) / a
     return result
 
 
 @numba.njit(cache=True)
-def _sift_up(heap, place, times, at):
-    item = heap[at]
-    value = times[item]
+def _lift(heap, keys, place, at, item, key):
+    """Put an item in at `at` or above it."""
     while at > 0:
-        parent = (at - 1) >> 1
-        other = heap[parent]
-        if times[other] <= value:
+        parent = (at - 1) >> 2
+        if keys[parent] <= key:
             break
-        heap[at] = other
-        place[other] = at
+        heap[at], keys[at] = heap[parent], keys[parent]
+        place[heap[at]] = at
         at = parent
-    heap[at] = item
+    heap[at], keys[at] = item, key
     place[item] = at
 
 
 @numba.njit(cache=True)
-def _sift_down(heap, place, times, size):
-    at, item = 0, heap[0]
-    value = times[item]
+def _sink(heap, keys, place, size):
+    """Take the first item out: the last, at `size`, sinks from its place."""
+    item, key = heap[size], keys[size]
+    at = 0
     while True:
-        child = 2 * at + 1
+        child = 4 * at + 1
         if child >= size:
             break
-        if child + 1 < size and times[heap[child + 1]] < times[heap[child]]:
-            child += 1
-        other = heap[child]
-        if times[other] >= value:
+        least = keys[child]
+        for other in range(child + 1, min(child + 4, size)):
+            if keys[other] < least:
+                child, least = other, keys[other]
+        if least >= key:
             break
-        heap[at] = other
-        place[other] = at
+        heap[at], keys[at] = heap[child], least
+        place[heap[at]] = at
         at = child
-    heap[at] = item
+    heap[at], keys[at] = item, key
     place[item] = at

@@ -4,9 +4,9 @@ In an unbounded homogeneous torso [1]_
 
     phi(x_e, t) = 1 / (4 pi sigma_b) * Int_heart -sigma_i grad Vm(x, t) . (x_e - x) / |x_e - x|³ dV
 
-is linear in Vm, so it is one matrix per heart and set of electrodes, the lead field. With an eikonal
-front ``Vm(x, t) = AP(t - T(x))``, and the time course at an electrode is the action potential
-convolved with the histogram of the lead field over activation times.
+is linear in Vm, so it is one matrix per heart and set of electrodes, the lead field. With an
+eikonal front ``Vm(x, t) = AP(t - T(x))``, and the time course at an electrode is the action
+potential convolved with the histogram of the lead field over activation times.
 
 References
 ----------
@@ -29,7 +29,7 @@ from kecgi.simulate.eikonal import TissueGraph
 VM_RANGE_MV = 100.0
 """Transmembrane voltage in mV per unit of v: Vm = -85 + 100 v."""
 
-LONGEST_BIN_MS = 0.5
+LONGEST_BIN_MS = 0.25
 """Widest bin of the activation-time histogram."""
 
 
@@ -86,26 +86,19 @@ def lead_field(
 
 
 def tissue_share(heart: Heart) -> np.ndarray:
-    """Volume that each mask voxel stands for, in voxels; sums up to the heart's volume."""
+    """Tissue that each mask voxel stands for, in voxels; what lies beside the mask is added."""
     if heart.fraction is None:
-        return np.ones(int(heart.mask.sum()))
-    share = np.where(heart.mask, heart.fraction, 0).astype(float)
-    outer = np.argwhere(~heart.mask & (heart.fraction > 0))
-    shape = np.array(heart.mask.shape)
-    near, owner = [], []
-    for axis in range(heart.ndim):
-        for step in (-1, 1):
-            at = outer.copy()
-            at[:, axis] += step
-            valid = (at[:, axis] >= 0) & (at[:, axis] < shape[axis])
-            valid[valid] &= heart.mask[tuple(at[valid].T)]
-            near.append(at[valid])
-            owner.append(np.flatnonzero(valid))
-    near, owner = np.concatenate(near), np.concatenate(owner)
-    count = np.bincount(owner, minlength=len(outer))
-    part = heart.fraction[tuple(outer.T)][owner] / count[owner]
-    np.add.at(share, tuple(near.T), part)
-    return share[heart.mask]
+        return np.ones(int(np.count_nonzero(heart.mask)))
+    mask, fraction = np.pad(heart.mask, 1), np.pad(heart.fraction, 1).ravel()
+    n = int(np.count_nonzero(mask))
+    index = np.full(mask.size, n)
+    index[mask.ravel()] = np.arange(n)
+    beside = np.flatnonzero((fraction > 0) & (index == n))
+    strides = np.array(mask.strides) // mask.itemsize
+    owners = index[beside[:, None] + np.outer(strides, (-1, 1)).ravel()]
+    count = np.count_nonzero(owners < n, axis=1)
+    parts = np.repeat(fraction[beside] / np.maximum(count, 1), owners.shape[1])
+    return fraction[index < n] + np.bincount(owners.ravel(), parts, n + 1)[:n]
 
 
 def body_surface_potentials(
@@ -194,12 +187,12 @@ def _dipole_matrix(positions, neighbours, spacing, weight, electrodes):
             kernel[2, e] = z * inverse
         for axis in range(3):
             before, after = neighbours[i, 2 * axis], neighbours[i, 2 * axis + 1]
-            low = before if before >= 0 else i
-            high = after if after >= 0 else i
-            if low == high:
+            steps = np.float32(before < n) + np.float32(after < n)
+            if steps == 0:
                 continue
-            span = spacing[axis] * (2 if before >= 0 and after >= 0 else 1)
-            factor = np.float32(1) / np.float32(span)
+            low = before if before < n else i
+            high = after if after < n else i
+            factor = np.float32(1) / (steps * spacing[axis])
             for e in range(count):
                 matrix[high, e] += factor * kernel[axis, e]
                 matrix[low, e] -= factor * kernel[axis, e]
