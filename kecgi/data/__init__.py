@@ -1,0 +1,33 @@
+"""Pairs on disk: what a cohort is, how it is built, read, split and scaled.
+
+Batches for Keras are in `kecgi.data.batches`, which imports Keras and is not imported here.
+"""
+
+from kecgi.data.build import build, simulate_anatomy
+from kecgi.data.cohort import CasePlan, CohortConfig, draw_anatomy, draw_case
+from kecgi.data.noise import add_noise
+from kecgi.data.scaling import MapScale, SignalScale
+from kecgi.data.slices import coarsen, slice_index
+from kecgi.data.splits import Split, by_anatomy, by_simulation, by_slice_leaky, check_disjoint
+from kecgi.data.store import Cohort, open_store
+
+__all__ = [
+    "CasePlan",
+    "Cohort",
+    "CohortConfig",
+    "MapScale",
+    "SignalScale",
+    "Split",
+    "add_noise",
+    "build",
+    "by_anatomy",
+    "by_simulation",
+    "by_slice_leaky",
+    "check_disjoint",
+    "coarsen",
+    "draw_anatomy",
+    "draw_case",
+    "open_store",
+    "simulate_anatomy",
+    "slice_index",
+]
