@@ -8,11 +8,7 @@ import pytest
 from kecgi.data import MapScale, SignalScale, add_noise, build, coarsen, open_store, slice_index
 from kecgi.data.batches import ActivationBatches, BSPMBatches, CaseBatches, ConditionalBatches
 
-pytestmark = [
-    pytest.mark.backend,
-    # torch's tensors on their way to NumPy
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+pytestmark = pytest.mark.backend
 
 MAPS, SIGNALS = MapScale(0.0, 300.0), SignalScale(2.0)
 
