@@ -14,6 +14,7 @@ Sethian 1999, Fast marching methods, doi 10.1137/S0036144598347059.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,7 +96,7 @@ def activation_times(
     onsets_mm : array_like, shape (k, ndim) or (ndim,)
         Where activation starts; within one grid step of the tissue.
     speed_mm_per_ms : float or ndarray of the grid's shape
-        Conduction velocity, mm/ms (= m/s).
+        Conduction velocity, mm/ms (= m/s); 0 in an array where tissue doesn't conduct (a scar).
     start_ms : float or sequence of k floats
         When each onset starts.
     unreached : {"raise", "inf"}
@@ -109,7 +110,7 @@ def activation_times(
     Raises
     ------
     ValueError
-        Where an onset is not in the tissue, a speed is not positive, or voxels are not reached.
+        Where an onset is not in conducting tissue, a speed is negative, or voxels are not reached.
     """
     graph = TissueGraph.from_heart(heart)
     if np.ndim(speed_mm_per_ms):
@@ -144,27 +145,37 @@ def solve(
     if starts.ndim > 1 or (starts.ndim and len(starts) != len(onsets)):
         raise ValueError(f"{starts.size} start times for {len(onsets)} onsets")
     starts = np.broadcast_to(starts, len(onsets))
-    speed = np.asarray(speed_mm_per_ms, float)
-    if speed.ndim and speed.shape != (len(graph),):
-        raise ValueError(f"speed has shape {speed.shape}, expected a number or ({len(graph)},)")
-    if not (np.all(np.isfinite(speed)) and speed.min() > 0):
-        raise ValueError(
-            f"speed_mm_per_ms has a minimum of {speed.min()}, expected positive and finite numbers"
-        )
     if not (np.all(np.isfinite(onsets)) and np.all(np.isfinite(starts))):
         raise ValueError(f"onsets {onsets.tolist()} or starts {starts.tolist()} are not finite")
-    slowness = np.full(len(graph), 1 / speed)
+    slowness = _slowness(speed_mm_per_ms, len(graph))
     times = np.full(len(graph), np.inf)
     for onset, start in zip(onsets, starts, strict=True):
         _start(times, graph, onset, float(start), slowness)
-    _march(times, graph.neighbours, graph.spacing_mm**-2, slowness)
+    neighbours, scar = graph.neighbours, np.append(np.isinf(slowness), False)
+    if scar.any():
+        neighbours = np.where(scar[neighbours], np.int32(len(graph)), neighbours)
+    _march(times, neighbours, graph.spacing_mm**-2, slowness)
     missed = int(np.count_nonzero(np.isinf(times)))
     if missed and unreached == "raise":
         raise ValueError(
             f"{missed} of {len(graph)} tissue voxels are not reached from the onsets; "
-            "add an onset to each component or pass unreached='inf'"
+            "expected a conducting path to each; pass unreached='inf' to allow for a scar"
         )
     return times
+
+
+def _slowness(speed_mm_per_ms: float | np.ndarray, n: int) -> np.ndarray:
+    """Inverse of the speed in each voxel, inf where it is 0."""
+    speed = np.asarray(speed_mm_per_ms, float)
+    if speed.ndim and speed.shape != (n,):
+        raise ValueError(f"speed_mm_per_ms has shape {speed.shape}, expected a number or ({n},)")
+    if not np.all(np.isfinite(speed)) or speed.min() < 0 or speed.max() == 0:
+        raise ValueError(
+            f"speed_mm_per_ms lies in [{speed.min()}, {speed.max()}], expected positive and finite "
+            "numbers in mm/ms (0 in an array where tissue doesn't conduct)"
+        )
+    speed = np.broadcast_to(speed, n)
+    return np.divide(1.0, speed, out=np.full(n, np.inf), where=speed > 0)
 
 
 def _start(
@@ -178,12 +189,17 @@ def _start(
             f"onset at {np.round(onset, 2).tolist()} mm is {np.linalg.norm(offset):.1f} mm away "
             "from the nearest tissue voxel; choose a place inside the mask"
         )
+    if np.isinf(slowness[nearest]):
+        raise ValueError(
+            f"onset at {np.round(onset, 2).tolist()} mm is in tissue that doesn't conduct (speed 0)"
+        )
     if np.any(offset > 0.501 * graph.spacing_mm):
         onset = graph.positions_mm[nearest]  # beside the mask, as a point of a surface can be
     strides = np.array(graph.index.strides) // graph.index.itemsize
+    orders = np.array(list(itertools.permutations(range(onset.size))))
     _fill_ball(
         times, nearest, onset, start, graph.positions_mm, graph.spacing_mm, graph.origin_mm,
-        graph.index.ravel(), strides, slowness,
+        graph.index.ravel(), strides, orders, slowness,
     )  # fmt: skip
 
 
@@ -200,7 +216,9 @@ def _nearest(positions, point):
 
 
 @numba.njit(cache=True)
-def _fill_ball(times, nearest, onset, start, positions, spacing, origin, index, strides, slowness):
+def _fill_ball(
+    times, nearest, onset, start, positions, spacing, origin, index, strides, orders, slowness
+):
     """Straight-line travel times to the voxels that the onset sees through tissue alone.
 
     A line is blocked where two cells that it meets one after the other aren't joined by faces.
@@ -214,13 +232,13 @@ def _fill_ball(times, nearest, onset, start, positions, spacing, origin, index, 
             offset = positions[i, a] - onset[a]
             squared += offset * offset
             longest = max(longest, abs(offset) / spacing[a])
-        if squared > radius * radius:
+        if squared > radius * radius or slowness[i] == np.inf:
             continue
         cell = 0
         for a in range(ndim):
             at[a] = int(np.rint((positions[nearest, a] - origin[a]) / spacing[a]))
             cell += at[a] * strides[a]
-        samples = 4 * int(np.ceil(longest)) + 1
+        samples = max(4 * int(np.ceil(longest)), 1)
         total, visible = 0.0, True
         for s in range(samples):
             share = (s + 0.5) / samples
@@ -228,19 +246,18 @@ def _fill_ball(times, nearest, onset, start, positions, spacing, origin, index, 
                 x = onset[a] + share * (positions[i, a] - onset[a])
                 step[a] = int(np.rint((x - origin[a]) / spacing[a])) - at[a]
                 at[a] += step[a]
-            forth, back = cell, cell
-            forth_open, back_open = True, True
-            for a in range(ndim):
-                forth += step[a] * strides[a]
-                back += step[ndim - 1 - a] * strides[ndim - 1 - a]
-                forth_open &= index[forth] < n
-                back_open &= index[back] < n
-            if not (forth_open or back_open):
-                visible = False
+            for order in orders:  # a step over an edge or a corner has several ways by faces
+                through, visible = cell, True
+                for a in order:
+                    through += step[a] * strides[a]
+                    visible &= index[through] < n
+                if visible:
+                    break
+            if not visible:
                 break
-            cell = forth
+            cell = through
             total += slowness[index[cell]]
-        if visible:
+        if visible and total < np.inf:
             times[i] = min(times[i], start + np.sqrt(squared) * total / samples)
 
 
@@ -318,6 +335,7 @@ def _upwind(j, final, neighbours, weights, slowness):
             w2, b2 = weight, base
     left = slowness * slowness
     if gaps:
+        taken = 0.0
         for axis in range(ndim):
             before, after = neighbours[j, 2 * axis], neighbours[j, 2 * axis + 1]
             if final[before] < np.inf or final[after] < np.inf:
@@ -329,7 +347,8 @@ def _upwind(j, final, neighbours, weights, slowness):
             if after == absent:
                 lower = min(lower, final[neighbours[first, 2 * axis + 1]])
             if lower < earliest:
-                left -= min(weights[axis] * (earliest - lower) ** 2, STEEPEST * left)
+                taken += weights[axis] * (earliest - lower) ** 2
+        left -= min(taken, STEEPEST * left)
     a, b, c = w0, w0 * b0, w0 * b0 * b0 - left
     result = b0 + np.sqrt(left / a)
     if b1 < result:
