@@ -17,7 +17,7 @@ install: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "kecgi needs Python 3.11, 3.12 or 3.13. '$(PYTHON)' is not one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	@echo "Installing kecgi and its dependencies into $(VENV): about 700 MB to download, some minutes."
+	@echo "Installing kecgi and its dependencies into $(VENV): 1 GB to download, 3 GB on disk."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	@touch $@

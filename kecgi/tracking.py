@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -167,8 +168,9 @@ def log_headline(headline: Mapping[str, Any]) -> None:
     """Log the result of the active run, beside its baselines.
 
     Numbers become metrics (five digits), those of ``baselines`` under names such as
-    ``baseline_mean_mae_ms``, and strings become tags. The run's description shows them as a table,
-    and the saved view of the run list that `run_link` opens as columns.
+    ``baseline_mean_mae_ms``, and strings become tags; other values are left out. The run's
+    description shows the metrics as a table, and the saved view of the run list that `run_link`
+    opens shows them as columns.
 
     Parameters
     ----------
@@ -179,7 +181,7 @@ def log_headline(headline: Mapping[str, Any]) -> None:
     import mlflow
 
     baselines = headline.get("baselines", {})
-    numbers = {k: v for k, v in headline.items() if not isinstance(v, str | Mapping)}
+    numbers = {k: v for k, v in headline.items() if isinstance(v, Real)}
     beside = {
         f"baseline_{name}_{metric}": value
         for name, metrics in baselines.items()
@@ -221,12 +223,13 @@ def log_model(
     import mlflow
 
     packages = ("kecgi", "keras", keras.backend.backend())
+    requirements = [f"{package}=={version(package).partition('+')[0]}" for package in packages]
     # MLflow would otherwise load the model in a new process to find these out: 13 to 22 s.
     info = mlflow.keras.log_model(
         model,
         name=name,
         signature=mlflow.models.infer_signature(inputs, model.predict(inputs, verbose=0)),
-        pip_requirements=[f"{p}=={version(p).partition('+')[0]}" for p in packages],
+        pip_requirements=requirements,
     )
     return info.model_uri
 
@@ -297,7 +300,7 @@ def _table(rows: Mapping[str, Mapping[str, float]]) -> str:
     metrics = list(rows.values())[-1]
     lines = [["", *metrics], ["---"] * (len(metrics) + 1)]
     for name, row in rows.items():
-        lines.append([name, *(f"\u2003{row[metric]:.4g}" for metric in metrics)])
+        lines.append([name, *(f"&emsp;{row[metric]:.4g}" for metric in metrics)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
