@@ -61,7 +61,7 @@ def use(experiment: str, root: str | Path = "mlruns") -> None:
     root.mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
     # MLflow has just written the variable; it shall go on meaning the user's own server.
-    del os.environ[_SERVER]
+    os.environ.pop(_SERVER, None)
     known = mlflow.get_experiment_by_name(experiment)
     if known is None:
         folder = root / "artifacts" / experiment
@@ -186,6 +186,7 @@ def log_headline(headline: Mapping[str, Any]) -> None:
         f"baseline_{name}_{metric}": value
         for name, metrics in baselines.items()
         for metric, value in metrics.items()
+        if isinstance(value, int | float)
     }
     mlflow.log_metrics({k: float(f"{v:.5g}") for k, v in {**numbers, **beside}.items()})
     mlflow.set_tags({key: value for key, value in headline.items() if isinstance(value, str)})
@@ -297,7 +298,8 @@ def _flat(options: Any, prefix: str = "") -> dict[str, Any]:
 
 def _table(rows: Mapping[str, Mapping[str, float]]) -> str:
     """Markdown table of the metrics that every row has."""
-    metrics = list(rows.values())[-1]
+    first, *others = rows.values()
+    metrics = [metric for metric in first if all(metric in row for row in others)]
     lines = [["", *metrics], ["---"] * (len(metrics) + 1)]
     for name, row in rows.items():
         lines.append([name, *(f"&emsp;{row[metric]:.4g}" for metric in metrics)])
