@@ -39,7 +39,7 @@ class MitchellSchaeffer:
     def __post_init__(self) -> None:
         """Check that the parameters make an excitable cell."""
         for field in fields(self):
-            if not getattr(self, field.name) > 0:
+            if not 0 < getattr(self, field.name) < np.inf:
                 raise ValueError(
                     f"{field.name} is {getattr(self, field.name)}, expected a positive number"
                 )
@@ -88,6 +88,11 @@ def mitchell_schaeffer(
     -------
     v, h : ndarray
         Voltage and gate at `time_ms`.
+
+    Raises
+    ------
+    ValueError
+        Where the times don't increase.
     """
     model = model or MitchellSchaeffer()
 
@@ -105,6 +110,8 @@ def mitchell_schaeffer(
 
     crosses_gate.terminal = True
     time_ms = np.asarray(time_ms, float)
+    if time_ms.ndim != 1 or time_ms.size < 2 or not np.all(np.diff(time_ms) > 0):
+        raise ValueError("time_ms must be a row of 2 times or more that increase")
     edges = sorted({*stimuli_ms, *(s + duration_ms for s in stimuli_ms)})
     edges = [e for e in edges if time_ms[0] < e < time_ms[-1]]
     values = np.empty((2, time_ms.size))
@@ -121,7 +128,8 @@ def mitchell_schaeffer(
                 rtol=1e-8, atol=1e-10, dense_output=True, events=crosses_gate,
             )  # fmt: skip
             inside = (time_ms > now) & (time_ms <= part.t[-1])
-            values[:, inside] = part.sol(time_ms[inside])
+            if inside.any():
+                values[:, inside] = part.sol(time_ms[inside])
             state, now = part.y[:, -1], part.t[-1]
             if part.status == 1:
                 rate = slope(amplitude if on else 0.0)(now, state)[0]
@@ -151,28 +159,23 @@ class ActionPotential:
         return np.interp(time_ms, grid, self.v, left=0.0)
 
     def averaged(self, width_ms: float) -> ActionPotential:
-        """Return the mean over a sliding window, exact for the sampled curve.
+        """Return the mean over a sliding window.
 
         A voxel is no point: a front of speed v needs ``h / v`` to pass a voxel of size h, and what
         is seen from far is the voltage averaged over that time.
         """
-        if not width_ms >= 0:
-            raise ValueError(f"width_ms is {width_ms}, expected a number of at least 0")
+        if not 0 <= width_ms < np.inf:
+            raise ValueError(f"width_ms is {width_ms}, expected a finite number of at least 0")
         if width_ms < 1e-6:
             return self
         half = 0.5 * width_ms
-        grid = self.start_ms + self.step_ms * np.arange(self.v.size)
         pad = int(np.ceil(half / self.step_ms)) + 1
-        fine = self.start_ms + self.step_ms * np.arange(-pad, self.v.size + pad)
-        v = np.interp(fine, grid, self.v, left=0.0)
-        area = np.concatenate([[0.0], np.cumsum(0.5 * (v[1:] + v[:-1])) * self.step_ms])
-        wanted = fine[1:-1]
-        mean = (
-            np.interp(wanted + half, fine, area) - np.interp(wanted - half, fine, area)
-        ) / width_ms
-        keep = (wanted >= fine[0] + half) & (wanted <= fine[-1] - half)
-        first = int(np.argmax(keep))
-        return ActionPotential(float(wanted[first]), self.step_ms, mean[keep])
+        v = np.pad(self.v, (0, 2 * pad), mode="edge")
+        grid = self.start_ms + self.step_ms * np.arange(v.size)
+        area = np.concatenate([[0.0], np.cumsum(0.5 * self.step_ms * (v[1:] + v[:-1]))])
+        wanted = self.start_ms + self.step_ms * np.arange(-pad, self.v.size + pad)
+        upper, lower = (np.interp(wanted + side, grid, area) for side in (half, -half))
+        return ActionPotential(float(wanted[0]), self.step_ms, (upper - lower) / width_ms)
 
 
 @lru_cache(maxsize=64)
@@ -187,6 +190,11 @@ def action_potential(
         Parameters.
     step_ms, duration_ms : float
         Sampling step and length after the upstroke.
+
+    Raises
+    ------
+    ValueError
+        Where the model doesn't answer the stimulus with an action potential.
     """
     model = model or MitchellSchaeffer()
     time = np.arange(0.0, duration_ms + 20.0, step_ms)

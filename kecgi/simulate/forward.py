@@ -71,7 +71,7 @@ def lead_field(
     if heart.ndim != 3:
         raise ValueError(f"{heart.name} is {heart.ndim}-D; the forward problem needs a 3-D heart")
     for name, value in (("sigma_i", sigma_i), ("sigma_b", sigma_b)):
-        if not value > 0:
+        if not 0 < value < np.inf:
             raise ValueError(f"{name} is {value} S/m, expected a positive number")
     electrodes.require_outside(heart)
     graph = graph or TissueGraph.from_heart(heart)
@@ -128,6 +128,12 @@ def body_surface_potentials(
     -------
     ndarray of float32, shape (n_electrodes, n_times)
         Body-surface potentials in mV.
+
+    Raises
+    ------
+    ValueError
+        Where times are uneven, activation times don't match the lead field or aren't finite, or
+        the classes don't match the action potentials.
     """
     time_ms = np.asarray(time_ms, float)
     steps = np.diff(time_ms)
@@ -148,6 +154,8 @@ def body_surface_potentials(
         members = [slice(None)]
     else:
         classes = np.asarray(classes)
+        if classes.shape != activation_ms.shape:
+            raise ValueError(f"classes have shape {classes.shape}, expected {activation_ms.shape}")
         if classes.min() < 0 or classes.max() >= len(templates):
             raise ValueError(
                 f"classes lie in [{classes.min()}, {classes.max()}], expected 0 … "
