@@ -73,7 +73,9 @@ class PointBatches(CaseBatches):
         if self.snr_db is not None:
             bspm = add_noise(bspm, self.snr_db, rng).astype(np.float32)
         voxels = len(case["places"])
-        others = np.arange(voxels) if self.points is None else rng.integers(voxels, size=self.points)
+        others = (
+            np.arange(voxels) if self.points is None else rng.integers(voxels, size=self.points)
+        )
         chosen = np.concatenate([case["tokens"], others])
         return {
             "points_mm": case["places"][chosen],

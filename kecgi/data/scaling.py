@@ -46,6 +46,11 @@ class MapScale:
         return cls(low, high)
 
     @property
+    def range_ms(self) -> tuple[float, float]:
+        """Times that become -1 and 1."""
+        return self.low_ms, self.high_ms
+
+    @property
     def ms_per_unit(self) -> float:
         """Factor that turns scaled differences, such as an SD or an error, into ms."""
         return 0.5 * (self.high_ms - self.low_ms)

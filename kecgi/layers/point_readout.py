@@ -60,7 +60,10 @@ class PointReadout(layers.Layer):
         return ops.softmax(-0.5 * near * inverse[:, None, None], axis=-1)
 
     def call(self, points, places, features):
-        """Read (batch, points, outputs) at points (batch, points, 3)."""
+        """Read (batch, points, outputs) at points (batch, points, 3).
+
+        Points and places of one heart, with a batch of 1, serve any number of feature sets.
+        """
         count, number = points.shape[1], places.shape[1]
         heads = len(self.widths)
         weights = self.weights_of(points, places)
@@ -74,9 +77,14 @@ class PointReadout(layers.Layer):
         slope = ops.reshape(mean[..., self.outputs :], (-1, count, self.outputs, 3))
         estimate = mean[..., : self.outputs] + ops.sum(slope * points[:, :, None], axis=-1)
         offered = ops.reshape(self.offer(features), (-1, number, heads, self.units))
-        gathered = ops.matmul(ops.cast(weights, offered.dtype), ops.transpose(offered, (0, 2, 1, 3)))
-        gathered = ops.reshape(ops.transpose(gathered, (0, 2, 1, 3)), (-1, count, heads * self.units))
-        known = ops.cast(ops.concatenate([points, estimate], axis=-1), gathered.dtype)
+        gathered = ops.matmul(
+            ops.cast(weights, offered.dtype), ops.transpose(offered, (0, 2, 1, 3))
+        )
+        gathered = ops.reshape(
+            ops.transpose(gathered, (0, 2, 1, 3)), (-1, count, heads * self.units)
+        )
+        here = ops.broadcast_to(points, (*ops.shape(estimate)[:-1], 3))
+        known = ops.cast(ops.concatenate([here, estimate], axis=-1), gathered.dtype)
         hidden = ops.concatenate([gathered, known], axis=-1)
         for layer in self.hidden:
             hidden = layer(hidden)

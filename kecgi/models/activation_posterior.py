@@ -228,25 +228,21 @@ class ActivationPosterior(VariationalModel):
         noise = rng.standard_normal((number, draws, self.latent_dim)).astype("float32")
         field = rng.standard_normal((number, draws, self.tokens)).astype("float32")
 
-        def draw(rows):
-            case = cases(condition, rows)
-            geometry, features = self._condition(case)
+        def draw(row):  # one case; its draws are the batch
+            geometry, features = self._condition(cases(condition, row))
             mean, log_var = self._gaussian(self.prior_head, features)
-            weights = self.readout.weights_of(geometry["points"], geometry["places"])[:, 0]
+            code = mean + ops.exp(0.5 * log_var) * noise[row[0]]
+            location, scale = self._decode(code, features, geometry)
+            weights = self.readout.weights_of(geometry["points"], geometry["places"])[0, 0]
             weights = weights / ops.sqrt(ops.sum(ops.square(weights), axis=-1, keepdims=True))
-            residual = ops.matmul(field[rows], ops.transpose(weights, (0, 2, 1)))
-            maps = []
-            for k in range(draws):
-                code = mean + ops.exp(0.5 * log_var) * noise[rows, k]
-                maps.append(ops.stack(self._decode(code, features, geometry)))
-            return ops.transpose(ops.stack(maps), (2, 1, 0, 3)), residual
+            residual = ops.matmul(field[row[0]], ops.transpose(weights))
+            return location[None], scale[None], residual[None]
 
-        parts, residual = in_batches(draw, number, batch=1 if self._is_large(condition) else 16)
-        location, scale = parts[:, 0], parts[:, 1]
+        location, scale, residual = in_batches(draw, number, batch=1)
         # quantile of the Laplace distribution at the Gaussian's probability
         tail = -(np.log(2.0) + special.log_ndtr(-np.abs(residual)))
         maps = location + scale * np.sign(residual) * tail
-        return np.transpose(maps, (1, 0, 2)).astype("float32")
+        return np.swapaxes(maps, 0, 1).astype("float32")
 
     def calibrate(
         self, condition, activation_ms, level: float = 0.9, draws: int = 39, seed: int = 0
@@ -339,7 +335,3 @@ class ActivationPosterior(VariationalModel):
     @staticmethod
     def _scaled(activation_ms):
         return (ops.cast(activation_ms, "float32") - TYPICAL_MS) / SPREAD_MS
-
-    @staticmethod
-    def _is_large(condition) -> bool:
-        return condition["points_mm"].shape[1] > 2000

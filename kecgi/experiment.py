@@ -1,0 +1,216 @@
+"""What every recipe does around its experiment: options, data, run, last line.
+
+A recipe is left with what is its own: which data, which model, what is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kecgi import tracking
+from kecgi.data.cohort import CohortConfig
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+    from kecgi.data.splits import Split
+    from kecgi.data.store import Cohort
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options that all recipes have.
+
+    Parameters
+    ----------
+    preset : {"quick", "paper"}
+        "quick" shows in a few minutes on two cores that everything works; "paper" is the size
+        that the README's figures come from.
+    geometry : str, optional
+        Heart to simulate in: npz, NIfTI, VTK, VTU, OBJ or STL. A parametric heart by default.
+    backend : {"tensorflow", "jax", "torch"}, optional
+        Keras backend; by default what Keras is configured for.
+    seed : int
+        Seed of the data, the split, the weights and the noise.
+    out : Path
+        Folder for datasets and results. Datasets are made once and reused.
+    """
+
+    preset: Literal["quick", "paper"] = "quick"
+    geometry: str | None = None
+    backend: Literal["tensorflow", "jax", "torch"] | None = None
+    seed: int = 0
+    out: Path = Path("runs")
+
+
+def command_line(main: Callable[[Any], object], options: type[Options] = Options) -> None:
+    """Run a recipe from the command line; wrong input ends with one line that says what to do."""
+    import tyro
+
+    chosen = tyro.cli(options, description=sys.modules[main.__module__].__doc__)
+    try:
+        main(chosen)
+    except WrongInputError as error:
+        sys.exit(f"error: {error}")
+
+
+class WrongInputError(ValueError):
+    """What the user asked for can't be done; found before any work."""
+
+
+def begin(options: Options) -> None:
+    """Choose the backend and seed Keras. First line of a recipe, before Keras is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if options.backend:
+        os.environ["KERAS_BACKEND"] = options.backend
+    import keras
+
+    running = keras.backend.backend()
+    if options.backend and running != options.backend:
+        raise WrongInputError(
+            f"Keras already runs on {running}, not on {options.backend}; start a new process or "
+            f"set KERAS_BACKEND={options.backend} before Keras is imported"
+        )
+    keras.utils.set_random_seed(options.seed)
+
+
+def one_heart(options: Options, cases: int, **fields) -> CohortConfig:
+    """Return a config of simulations in the heart of `options.geometry`, or a parametric one.
+
+    Parameters
+    ----------
+    options : Options
+        The recipe's options.
+    cases : int
+        Number of simulations.
+    **fields
+        Further fields of `CohortConfig`.
+    """
+    fields = {"cases_per_anatomy": cases, "seed": options.seed, **fields}
+    if options.geometry is None:
+        return CohortConfig(anatomies=1, **fields)
+    with _wrong_input():
+        return CohortConfig.for_geometry(options.geometry, **fields)
+
+
+def many_hearts(options: Options) -> CohortConfig:
+    """Return a config of hearts of many sizes, shapes and poses in an electrode vest."""
+    anatomies, cases = {"quick": (160, 10), "paper": (1500, 12)}[options.preset]
+    return CohortConfig(anatomies, cases, electrodes="vest", seed=options.seed)
+
+
+def heart_shares(options: Options) -> tuple[float, float, float]:
+    """Return the shares of `many_hearts` that train, validate and test."""
+    config = many_hearts(options)
+    share = {"quick": 10, "paper": 30}[options.preset] / config.anatomies
+    return 1 - 2 * share, share, share
+
+
+def dataset(config: CohortConfig, options: Options) -> Cohort:
+    """Build the cohort, or finish or reuse the one of the same config, and open it."""
+    from kecgi.data import build, open_store
+
+    with _wrong_input():
+        return open_store(
+            build(config, options.out / "datasets" / f"cohort-{config.identity}", workers=-1)
+        )
+
+
+@contextmanager
+def _wrong_input() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        raise WrongInputError(str(error)) from error
+
+
+def verbosity() -> int:
+    """Keras's `verbose`: a progress bar on a terminal, a line an epoch elsewhere."""
+    return 1 if sys.stdout.isatty() else 2
+
+
+@dataclass
+class Run:
+    """Result of an experiment as it comes together; `conclude` logs and prints it."""
+
+    options: Options
+    model_name: str
+    headline: dict[str, Any] = field(default_factory=dict)
+
+    def conclude(self, figures: Mapping[str, Figure], model: keras.Model, inputs: Any) -> None:
+        """Log figures, headline and model; keep them in the output folder as well.
+
+        Parameters
+        ----------
+        figures : mapping of str to Figure
+            Figures by file name.
+        model : keras.Model
+            The trained model.
+        inputs : array or mapping of arrays
+            A small batch, for the model's signature.
+        """
+        folder = self.options.out / self.model_name
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png")
+        (folder / "headline.json").write_text(json.dumps(self.headline, indent=1) + "\n")
+        model.save(folder / "model.keras")
+        tracking.log_figures(figures)
+        tracking.log_headline(self.headline)
+        tracking.log_model(model, inputs)
+
+
+@contextmanager
+def run(
+    experiment: str,
+    model_name: str,
+    options: Options,
+    cohort: Cohort,
+    split: Split,
+    settings: Mapping[str, Any],
+) -> Iterator[Run]:
+    """Track a block as one MLflow run; afterwards print its link and, last, its headline as JSON.
+
+    Parameters
+    ----------
+    experiment : str
+        MLflow experiment: runs that are to be compared share it.
+    model_name : str
+        Name of the model in the run list and of its folder under `options.out`.
+    options : Options
+        The recipe's options.
+    cohort : Cohort
+        The data.
+    split : Split
+        How they were split.
+    settings : mapping
+        Further parameters to log, such as batch size and epochs.
+    """
+    tracking.use(experiment)
+    parameters = {**asdict(options), **settings, "cohort": asdict(cohort.config)}
+    tags = {"model": model_name, "preset": options.preset, "split": split.kind}
+    name = f"{model_name} {options.preset} seed {options.seed}"
+    with tracking.start_run(name, parameters, tags) as tracked:
+        tracking.log_dataset(cohort.path.name, cohort.digest, cohort.path, asdict(cohort.config))
+        current = Run(options, model_name)
+        current.headline.update(
+            model=model_name,
+            preset=options.preset,
+            split=split.kind,
+            seed=options.seed,
+            cases_train=len(split.train),
+            cases_test=len(split.test),
+        )
+        yield current
+        link = tracking.run_link(tracked)
+        run_id = tracked.info.run_id
+    print(f"Review the run: make ui, then {link}", file=sys.stderr)
+    print(json.dumps({**current.headline, "run_id": run_id}), flush=True)
