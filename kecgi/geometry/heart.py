@@ -84,7 +84,8 @@ class Heart:
     @property
     def voxels_mm(self) -> np.ndarray:
         """Positions of the tissue voxels, shape (n, ndim), in C order of the mask."""
-        return np.argwhere(self.mask) * np.array(self.spacing_mm) + np.array(self.origin_mm)
+        voxels = np.ascontiguousarray(np.argwhere(self.mask))
+        return voxels * np.array(self.spacing_mm) + np.array(self.origin_mm)
 
     @property
     def centroid_mm(self) -> np.ndarray:

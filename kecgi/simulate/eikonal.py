@@ -138,7 +138,7 @@ def solve(
     if unreached not in ("raise", "inf"):
         raise ValueError(f"unreached is {unreached!r}, expected 'raise' or 'inf'")
     ndim = graph.spacing_mm.size
-    onsets = np.atleast_2d(np.asarray(onsets_mm, float))
+    onsets = np.array(onsets_mm, float, order="C", ndmin=2)
     if onsets.shape[1] != ndim or not len(onsets):
         raise ValueError(f"onsets_mm has shape {np.shape(onsets_mm)}, expected (k, {ndim})")
     starts = np.asarray(start_ms, float)
@@ -302,7 +302,7 @@ def _march(times, neighbours, weights, slowness):
                 _lift(heap, keys, place, place[j], j, value)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True)
 def _upwind(j, final, neighbours, weights, slowness):
     """Solve sum_a weight_a (T - base_a)² = slowness² over the axes with a final neighbour."""
     ndim = weights.size
