@@ -193,8 +193,9 @@ def _start(
         raise ValueError(
             f"onset at {np.round(onset, 2).tolist()} mm is in tissue that doesn't conduct (speed 0)"
         )
-    if np.any(offset > 0.501 * graph.spacing_mm):
-        onset = graph.positions_mm[nearest]  # beside the mask, as a point of a surface can be
+    # a point beside the mask, as one of a surface can be, moves to the side of its nearest voxel
+    half = (0.5 - 1e-9) * graph.spacing_mm
+    onset = np.clip(onset, graph.positions_mm[nearest] - half, graph.positions_mm[nearest] + half)
     strides = np.array(graph.index.strides) // graph.index.itemsize
     orders = np.array(list(itertools.permutations(range(onset.size))))
     _fill_ball(

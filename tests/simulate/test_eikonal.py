@@ -230,12 +230,18 @@ def test_reflections_and_quarter_turns_turn_the_map_alike():
         )
 
 
-def test_an_onset_beside_the_tissue_starts_in_its_nearest_voxel():
+@pytest.mark.parametrize("away", [0.5, 0.9])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_onset_beside_the_tissue_starts_at_its_side(side, away):
     heart = plate((20, 20))
-    edge = np.array([-9.5, 2.5])
-    beside = activation_times(heart, edge - [0.9, 0], 1.0)
-    np.testing.assert_array_equal(beside, activation_times(heart, edge, 1.0))
-    assert beside[0, 12] == 0
+    edge = np.array([side * 9.5, side * 2.5])
+    times = activation_times(heart, edge + [side * away, 0], 1.0)
+    assert np.nanmin(times) == times[heart.mask][np.all(heart.voxels_mm == edge, axis=1)]
+    exact = np.linalg.norm(heart.voxels_mm - edge - [side * 0.5, 0], axis=1)
+    assert np.nanmin(times) == pytest.approx(0.5)
+    assert np.abs(times[heart.mask] - exact).max() < 0.15
+    corner = activation_times(heart, [side * 10.0, side * 10.0], 1.0)
+    assert np.nanmin(corner) == pytest.approx(np.sqrt(0.5))
 
 
 def test_a_scar_is_walked_around():
