@@ -101,6 +101,14 @@ def one_heart(options: Options, cases: int, **fields) -> CohortConfig:
         return CohortConfig.for_geometry(options.geometry, **fields)
 
 
+def paper_heart(options: Options, cases: int) -> CohortConfig:
+    """Return a config as the FIMH 2019 paper's: one heart, one onset a case, one speed.
+
+    The paper states neither several pacing zones nor a variation of the velocity.
+    """
+    return one_heart(options, cases, max_onsets=1, speed_mm_per_ms=(0.6, 0.6))
+
+
 def many_hearts(options: Options) -> CohortConfig:
     """Return a config of hearts of many sizes, shapes and poses in an electrode vest."""
     anatomies, cases = {"quick": (160, 10), "paper": (1500, 12)}[options.preset]

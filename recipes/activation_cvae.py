@@ -65,7 +65,7 @@ def main(options: CVAEOptions) -> None:
         items = {name: getattr(split, name) for name in ("train", "validation", "test")}
         shape, batch, factor = tuple(n // FACTOR for n in config.shape), 16, FACTOR
     else:
-        cohort = experiment.dataset(experiment.one_heart(options, CASES[options.preset]), options)
+        cohort = experiment.dataset(experiment.paper_heart(options, CASES[options.preset]), options)
         shape, batch, factor = cohort.config.shape[:2], ActivationCVAE.paper_batch_size, 1
         every = review.slices_of(cohort, np.arange(len(cohort)), EVERY)
         if options.across == "slices":

@@ -26,7 +26,7 @@ def main(options: Options) -> None:
     from kecgi.data.batches import ActivationBatches
     from kecgi.models import ActivationVAE
 
-    cohort = experiment.dataset(experiment.one_heart(options, CASES[options.preset]), options)
+    cohort = experiment.dataset(experiment.paper_heart(options, CASES[options.preset]), options)
     split = by_simulation(len(cohort), (0.8, 0.1, 0.1), options.seed)
     scale = MapScale.fit(cohort.blocks("activation_ms", split.train))
 
