@@ -82,7 +82,8 @@ def start_run(
     """Run a block as one MLflow run: FINISHED, FAILED by an exception, KILLED by Ctrl-C.
 
     Logged at the start: the parameters, the backend, device and versions (as tags, and in full
-    as ``environment.json``), and the machine's load from then on.
+    as ``environment.json``). With ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=true`` in the environment
+    also the machine's load.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def start_run(
 
     surroundings = _environment()
     shown = {key: surroundings[key] for key in ("backend", "device", "kecgi")}
-    run = mlflow.start_run(run_name=name, tags={**shown, **(tags or {})}, log_system_metrics=True)
+    run = mlflow.start_run(run_name=name, tags={**shown, **(tags or {})})
     status = "FAILED"
     try:
         # MLflow draws colours from the run's id, so that neighbours often look the same.
@@ -188,10 +189,13 @@ def log_headline(headline: Mapping[str, Any]) -> None:
         for metric, value in metrics.items()
         if isinstance(value, int | float)
     }
+    compared = [key for key in numbers if all(key in metrics for metrics in baselines.values())]
     mlflow.log_metrics({k: float(f"{v:.5g}") for k, v in {**numbers, **beside}.items()})
     mlflow.set_tags({key: value for key, value in headline.items() if isinstance(value, str)})
-    mlflow.set_tag("mlflow.note.content", _table({"**this run**": numbers, **baselines}))
-    mlflow.set_experiment_tag(f"mlflow.sharedViewState.{_VIEW}", _view([*numbers, *beside]))
+    mlflow.set_tag("mlflow.note.content", _table(compared, {"**this run**": numbers, **baselines}))
+    # What has a baseline matters most, so it is next to the run's name.
+    columns = dict.fromkeys([*compared, *numbers, *beside])
+    mlflow.set_experiment_tag(f"mlflow.sharedViewState.{_VIEW}", _view([*columns]))
 
 
 def log_figures(figures: Mapping[str, Figure]) -> None:
@@ -296,14 +300,12 @@ def _flat(options: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Markdown table of the metrics that every row has."""
-    first, *others = rows.values()
-    metrics = [metric for metric in first if all(metric in row for row in others)]
-    lines = [["", *metrics], ["---"] * (len(metrics) + 1)]
-    for name, row in rows.items():
-        lines.append([name, *(f"&emsp;{row[metric]:.4g}" for metric in metrics)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _table(metrics: list[str], columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Lay out metrics as a Markdown table, one to a row."""
+    rows = [["", *columns], ["---"] * (len(columns) + 1)]
+    for metric in metrics:
+        rows.append([metric, *(f"&emsp;{values[metric]:.4g}" for values in columns.values())])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _view(metrics: list[str]) -> str:
