@@ -302,7 +302,7 @@ def _flat(options: Any, prefix: str = "") -> dict[str, Any]:
 
 def _table(metrics: list[str], columns: Mapping[str, Mapping[str, float]]) -> str:
     """Lay out metrics as a Markdown table, one to a row."""
-    rows = [["", *columns], ["---"] * (len(columns) + 1)]
+    rows = [["", *(f"&emsp;{name}" for name in columns)], ["---"] * (len(columns) + 1)]
     for metric in metrics:
         rows.append([metric, *(f"&emsp;{values[metric]:.4g}" for values in columns.values())])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
