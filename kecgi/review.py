@@ -324,6 +324,20 @@ def map_figures(
     }
 
 
+def training_figure(history) -> Figure:
+    """Draw the course of a training, `history` being what `fit` returned."""
+    from kecgi import figures
+
+    shown = {k: v for k, v in history.history.items() if k.removeprefix("val_") != "beta"}
+    labels = {
+        "kl": "KL divergence (nats)",
+        "loss": "Loss",
+        "mae_ms": "MAE (ms)",
+        "reconstruction": "Reconstruction",
+    }
+    return figures.learning_curves(shown, {k: labels[k] for k in labels if k in shown})
+
+
 def set_up_figures(cohort: Cohort, history, headline: Mapping[str, Any]) -> dict[str, Figure]:
     """Electrodes and heart, the course of the training, and the result beside the baselines.
 
@@ -348,6 +362,6 @@ def set_up_figures(cohort: Cohort, history, headline: Mapping[str, Any]) -> dict
             cohort.read("electrodes_mm", slice(0, 1))[0],
             cohort.electrode_names,
         ),
-        "training": figures.learning_curves(history.history),
+        "training": training_figure(history),
         "comparison": figures.model_comparison(table, highlight=[headline["model"]]),
     }

@@ -17,7 +17,7 @@ SIZES = {
     "quick": {"tokens": 64, "units": 64, "condition_blocks": 2, "generator_blocks": 1},
     "paper": {"tokens": 96, "units": 96, "condition_blocks": 3, "generator_blocks": 2},
 }
-EPOCHS = {"quick": 10, "paper": 14}
+EPOCHS = {"quick": 10, "paper": 6}
 DRAWS = {"quick": 19, "paper": 39}
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from kecgi import experiment
 from kecgi.experiment import Options
 
-CASES = {"quick": 160, "paper": 1200}
-EPOCHS = {"quick": 15, "paper": 60}
+CASES = {"quick": 160, "paper": 600}
+EPOCHS = {"quick": 15, "paper": 80}
 EVERY = 4
 
 

@@ -20,7 +20,7 @@ EPOCHS = {"quick": 30, "paper": 150}
 def main(options: Options) -> None:
     """Simulate, train, judge, look."""
     experiment.begin(options)
-    from kecgi import evaluate, figures, tracking
+    from kecgi import evaluate, figures, review, tracking
     from kecgi.data import SignalScale, by_simulation
     from kecgi.data.batches import BSPMBatches
     from kecgi.models import BSPMVAE
@@ -83,7 +83,7 @@ def main(options: Options) -> None:
                 "traversal": figures.bspm_traversal(
                     scale.invert(np.stack(moves)), steps, cohort.time_ms
                 ),
-                "training": figures.learning_curves(history.history),
+                "training": review.training_figure(history),
             },
             model,
             {"bspm": test["bspm"][:2]},
