@@ -148,9 +148,10 @@ def _without_crumbs(fields: dict, path: Path) -> dict:
     sizes = np.sort(np.bincount(components.ravel())[1:])[::-1]
     stray = int(sizes[1:].sum())
     if stray > CRUMBS * sizes.sum():
+        step = np.atleast_1d(fields["spacing_mm"]).tolist()
         raise ValueError(
             f"{path}: {count} separate components of {sizes[:5].tolist()}"
-            f"{' …' if count > 5 else ''} voxels at a step of {np.atleast_1d(fields['spacing_mm']).tolist()} mm, "
+            f"{' …' if count > 5 else ''} voxels at a step of {step} mm, "
             "expected 1; choose a smaller spacing_mm if a mesh's wall is thin, or keep_largest=True"
         )
     if stray and _extension(path) in IMAGES:
