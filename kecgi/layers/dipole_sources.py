@@ -1,7 +1,6 @@
 """Body-surface potentials lifted to the heart: a classical inverse as a layer."""
 
 import keras
-import numpy as np
 from keras import ops
 
 
@@ -41,9 +40,9 @@ class DipoleSources(keras.layers.Layer):
             channels, use_bias=False, dtype=self.dtype_policy, name="combine"
         )
 
-    def build(self, places_shape, electrodes_shape, potentials_shape):
+    def build(self, places_mm_shape, electrodes_mm_shape, potentials_mv_shape):
         """Build the temporal combinations."""
-        self.combine.build(potentials_shape)
+        self.combine.build(potentials_mv_shape)
 
     def call(self, places_mm, electrodes_mm, potentials_mv):
         """Lift a batch of potentials.
@@ -66,14 +65,14 @@ class DipoleSources(keras.layers.Layer):
         matrix = self._matrix(places_mm, electrodes_mm)
         transposed = ops.transpose(matrix, (0, 2, 1))
         gram = ops.matmul(matrix, transposed)
-        identity = ops.eye(electrodes_mm.shape[1])
-        places = places_mm.shape[1]
+        identity = ops.eye(ops.shape(electrodes_mm)[1])
+        batch, places = ops.shape(places_mm)[:2]
         lifted = []
         for strength in self.regularisation:
             weights = ops.solve(gram + strength * identity, signals)
             # the estimate grows about as 1 / sqrt(lambda): bring all to the order of one
-            sources = 3.0 * np.sqrt(strength) * ops.matmul(transposed, weights)
-            lifted.append(ops.reshape(sources, (-1, places, 3 * self.channels)))
+            sources = 3.0 * strength**0.5 * ops.matmul(transposed, weights)
+            lifted.append(ops.reshape(sources, (batch, places, 3 * self.channels)))
         return ops.concatenate(lifted, axis=-1), ops.log(amplitude)
 
     def _matrix(self, places_mm, electrodes_mm):
@@ -82,7 +81,7 @@ class DipoleSources(keras.layers.Layer):
         squared = ops.sum(ops.square(away), axis=-1, keepdims=True)
         field = away * ops.rsqrt(squared) / squared
         field = field - ops.mean(field, axis=1, keepdims=True)
-        flat = ops.reshape(field, (-1, electrodes_mm.shape[1], 3 * places_mm.shape[1]))
+        flat = ops.reshape(field, (*ops.shape(field)[:2], 3 * ops.shape(places_mm)[1]))
         mean_diagonal = ops.mean(ops.sum(ops.square(flat), axis=2), axis=1)
         return flat * ops.rsqrt(mean_diagonal)[:, None, None]
 

@@ -53,7 +53,7 @@ class PointAttention(layers.Layer):
         self.widen = layers.Dense(2 * units, activation="gelu", dtype=policy, name="widen")
         self.narrow = layers.Dense(units, dtype=policy, name="narrow")
 
-    def build(self, features_shape, distances_shape):
+    def build(self, features_shape, squared_distance_shape):
         """Build the block's layers."""
         shape = (*features_shape[:-1], self.units)
         for layer in (self.first_norm, self.second_norm, self.project, self.merge, self.widen):
@@ -64,19 +64,17 @@ class PointAttention(layers.Layer):
 
     def call(self, features, squared_distance):
         """Update features (batch, points, units) given distances (batch, points, points)."""
-        size = self.units // self.heads
-        shape = (-1, features.shape[1], 3, self.heads, size)
-        mixed = ops.reshape(self.project(self.first_norm(features)), shape)
+        number, size = ops.shape(features)[1], self.units // self.heads
+        mixed = self.project(self.first_norm(features))
+        mixed = ops.reshape(mixed, (-1, number, 3, self.heads, size))
         query, key, value = ops.unstack(ops.transpose(mixed, (2, 0, 3, 1, 4)), axis=0)
         start = np.geomspace(self.narrowest, self.widest, self.heads).astype("float32")
         inverse = ops.exp(-2.0 * self.log_width) / ops.cast(start**2, self.log_width.dtype)
-        score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / np.sqrt(size)
+        score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / size**0.5
         near = ops.cast(squared_distance, score.dtype)[:, None]
         score = score - near * ops.cast(inverse, score.dtype)[:, None, None]
         attended = ops.matmul(ops.softmax(score, axis=-1), value)
-        attended = ops.reshape(
-            ops.transpose(attended, (0, 2, 1, 3)), (-1, features.shape[1], self.units)
-        )
+        attended = ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, number, self.units))
         features = features + self.merge(attended)
         return features + self.narrow(self.widen(self.second_norm(features)))
 

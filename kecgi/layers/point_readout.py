@@ -28,12 +28,13 @@ class PointReadout(layers.Layer):
     """
 
     def __init__(self, outputs: int, units: int = 32, widths=(0.1, 0.2, 0.3, 0.5), **kwargs):
-        super().__init__(**kwargs)
+        # the policy is that of the dense layers: places and estimates carry millimetres and
+        # milliseconds, and stay in single precision
+        super().__init__(autocast=False, **kwargs)
         self.outputs, self.units = outputs, units
         self.widths = tuple(float(w) for w in widths)
         policy = self.dtype_policy
         self.offer = layers.Dense(units * len(self.widths), dtype=policy, name="offer")
-        # estimates and the last correction stay in single precision: they carry milliseconds
         self.plane = layers.Dense(4 * outputs, dtype="float32", name="plane")
         self.hidden = [
             layers.Dense(units, activation="gelu", dtype=policy, name=f"hidden_{i}")
@@ -50,12 +51,13 @@ class PointReadout(layers.Layer):
         self.hidden[1].build((None, None, self.units))
         self.correct.build((None, None, self.units))
         self.log_width = self.add_weight(
-            shape=(len(self.widths),), initializer="zeros", name="log_width"
+            shape=(len(self.widths),), initializer="zeros", autocast=False, name="log_width"
         )
 
     def weights_of(self, points, places):
         """Weight of each place at each point, (batch, heads, points, places), sums of 1."""
-        inverse = ops.exp(-2.0 * self.log_width) / np.square(self.widths).astype("float32")
+        start = ops.convert_to_tensor(np.square(self.widths), "float32")
+        inverse = ops.exp(-2.0 * self.log_width) / start
         near = squared_distances(points, places)[:, None]
         return ops.softmax(-0.5 * near * inverse[:, None, None], axis=-1)
 
@@ -64,7 +66,7 @@ class PointReadout(layers.Layer):
 
         Points and places of one heart, with a batch of 1, serve any number of feature sets.
         """
-        count, number = points.shape[1], places.shape[1]
+        count, number = ops.shape(points)[1], ops.shape(places)[1]
         heads = len(self.widths)
         weights = self.weights_of(points, places)
         planes = ops.reshape(self.plane(features), (-1, number, self.outputs, 4))
