@@ -15,6 +15,14 @@ UNIT_MM = 50.0
 TYPICAL_MS, SPREAD_MS = 100.0, 50.0
 """Centre and scale of activation times that are 0 and 1 in the network."""
 
+AXES = {
+    "points_mm": ("cases", "points", "coordinates"),
+    "electrodes_mm": ("cases", "electrodes", "coordinates"),
+    "bspm_mv": ("cases", "electrodes", "samples"),
+    "activation_ms": ("cases", "points"),
+}
+"""What the axes of the inputs count."""
+
 
 @keras.saving.register_keras_serializable(package="kecgi")
 class ActivationPosterior(VariationalModel):
@@ -139,29 +147,26 @@ class ActivationPosterior(VariationalModel):
         """Raise unless ``inputs`` is a dict with the model's keys and shapes."""
         if not isinstance(inputs, dict):
             raise TypeError(f"inputs must be a dict of arrays, got {type(inputs).__name__}")
-        missing = {"points_mm", "electrodes_mm", "bspm_mv"} - set(inputs)
+        missing = set(AXES) - {"activation_ms"} - set(inputs)
         if missing:
             raise ValueError(f"inputs lack {sorted(missing)}; they hold {sorted(inputs)}")
-        points, electrodes, bspm = (
-            tuple(inputs[name].shape) for name in ("points_mm", "electrodes_mm", "bspm_mv")
-        )
-        if len(points) != 3 or points[2] != 3 or (points[1] or self.tokens) < self.tokens:
+        known = {"coordinates": 3, "samples": self.samples}
+        for name in [name for name in AXES if name in inputs]:
+            if not hasattr(inputs[name], "shape"):
+                raise TypeError(f"{name} must be an array, got {type(inputs[name]).__name__}")
+            shape, axes = tuple(inputs[name].shape), AXES[name]
+            # tracing may have lost the size of an axis
+            if len(shape) != len(axes) or any(
+                size not in (None, known.get(axis, size))
+                for axis, size in zip(axes, shape, strict=True)
+            ):
+                expected = ", ".join(f"{known.get(axis, '')} {axis}".strip() for axis in axes)
+                raise ValueError(f"{name} must have shape ({expected}), got {shape}")
+            known |= {a: size for a, size in zip(axes, shape, strict=True) if size is not None}
+        if known.get("points", self.tokens) < self.tokens:
             raise ValueError(
-                f"points_mm must have shape (batch, at least {self.tokens} points, 3), got {points}"
-            )
-        if len(electrodes) != 3 or electrodes[2] != 3:
-            raise ValueError(
-                f"electrodes_mm must have shape (batch, electrodes, 3), got {electrodes}"
-            )
-        if len(bspm) != 3 or bspm[2] != self.samples or bspm[1] != electrodes[1]:
-            raise ValueError(
-                f"bspm_mv must have shape (batch, {electrodes[1]} electrodes, {self.samples} "
-                f"samples), got {bspm}"
-            )
-        if "activation_ms" in inputs and tuple(inputs["activation_ms"].shape)[1:] != points[1:2]:
-            raise ValueError(
-                f"activation_ms must have shape (batch, {points[1]} points), got "
-                f"{tuple(inputs['activation_ms'].shape)}"
+                f"points_mm has {known['points']} points a case, expected at least the "
+                f"{self.tokens} tokens"
             )
 
     def call(self, inputs):
@@ -179,7 +184,7 @@ class ActivationPosterior(VariationalModel):
         location, scale = self._decode(code, features, geometry)
         return {
             "location_ms": location,
-            "scale_ms": scale,
+            "scale_ms": self.scale_factor * scale,
             "mean": mean,
             "log_var": log_var,
             "prior_mean": prior_mean,
@@ -215,42 +220,24 @@ class ActivationPosterior(VariationalModel):
         draws : int
             Maps for each case.
         seed : int, optional
-            Seed of codes and residuals; the same seed gives the same draws on every backend.
+            Seed of codes and residuals. The same seed gives the same draws on every backend, and a
+            case's draws don't depend on the cases after it.
 
         Returns
         -------
         np.ndarray, shape (draws, batch, points), float32
             Activation times in ms.
         """
-        self.check_inputs(condition)
-        number = count(condition)
-        rng = np.random.default_rng(seed)
-        noise = rng.standard_normal((number, draws, self.latent_dim)).astype("float32")
-        field = rng.standard_normal((number, draws, self.tokens)).astype("float32")
-
-        def draw(row):  # one case; its draws are the batch
-            geometry, features = self._condition(cases(condition, row))
-            mean, log_var = self._gaussian(self.prior_head, features)
-            code = mean + ops.exp(0.5 * log_var) * noise[row[0]]
-            location, scale = self._decode(code, features, geometry)
-            weights = self.readout.weights_of(geometry["points"], geometry["places"])[0, 0]
-            weights = weights / ops.sqrt(ops.sum(ops.square(weights), axis=-1, keepdims=True))
-            residual = ops.matmul(field[row[0]], ops.transpose(weights))
-            return location[None], scale[None], residual[None]
-
-        location, scale, residual = in_batches(draw, number, batch=1)
-        # quantile of the Laplace distribution at the Gaussian's probability
-        tail = -(np.log(2.0) + special.log_ndtr(-np.abs(residual)))
-        maps = location + scale * np.sign(residual) * tail
-        return np.swapaxes(maps, 0, 1).astype("float32")
+        location, residual = self._draw(condition, draws, seed)
+        return location + ops.convert_to_numpy(self.scale_factor) * residual
 
     def calibrate(
         self, condition, activation_ms, level: float = 0.9, draws: int = 39, seed: int = 0
     ) -> float:
         """Widen or narrow the points' distributions until an interval covers what it should.
 
-        The factor is found by bisection on data kept out of the training, and is saved with the
-        model.
+        The factor, between 1/5 and 5, is found by bisection on data kept out of the training, and
+        is saved with the model.
 
         Parameters
         ----------
@@ -261,7 +248,7 @@ class ActivationPosterior(VariationalModel):
         level : float
             Share of points that the central interval shall cover.
         draws : int
-            Draws per case that the interval is taken from.
+            Draws per case that the interval is taken from, at least 2 / (1 - level) - 1.
         seed : int
             Seed of the draws.
 
@@ -269,17 +256,28 @@ class ActivationPosterior(VariationalModel):
         -------
         float
             The factor, relative to the scale as trained.
+
+        Raises
+        ------
+        ValueError
+            Where the draws are too few for the interval, or times and points don't agree.
         """
-        low, high = 0.2, 5.0
-        for _ in range(8):
-            middle = float(np.sqrt(low * high))
-            self.scale_factor.assign(middle)
-            drawn = self.sample(condition, draws, seed)
-            bounds = np.quantile(
-                drawn, [0.5 - level / 2, 0.5 + level / 2], axis=0, method="weibull"
+        outside = (1 - level) / 2
+        if not 0 < level < 1 or outside * (draws + 1) < 1 - 1e-9:
+            raise ValueError(
+                f"{draws} draws have no central interval of level {level}: expected a level "
+                "between 0 and 1 and at least 2 / (1 - level) - 1 draws"
             )
-            covered = np.mean((activation_ms >= bounds[0]) & (activation_ms <= bounds[1]))
+        self.check_inputs({**condition, "activation_ms": activation_ms})
+        location, residual = self._draw(condition, draws, seed)
+        low, high = 0.2, 5.0
+        for _ in range(12):
+            middle = float(np.sqrt(low * high))
+            drawn = location + middle * residual
+            bounds = np.quantile(drawn, [outside, 1 - outside], axis=0, method="weibull")
+            covered = np.mean((bounds[0] <= activation_ms) & (activation_ms <= bounds[1]))
             low, high = (middle, high) if covered < level else (low, middle)
+        self.scale_factor.assign(middle)
         return middle
 
     def get_config(self):
@@ -294,6 +292,32 @@ class ActivationPosterior(VariationalModel):
             "latent_dim": self.latent_dim,
             "channels": self.channels,
         }
+
+    def _draw(self, condition, draws, seed):
+        """Locations and residuals of draws at the scale as trained, each (draws, batch, points)."""
+        self.check_inputs(condition)
+        streams = np.random.SeedSequence(seed).spawn(count(condition))
+
+        def draw(row):  # one case; its draws are the batch
+            rng = np.random.default_rng(streams[row[0]])
+            noise, field = (
+                ops.convert_to_tensor(rng.standard_normal((draws, size), dtype="float32"))
+                for size in (self.latent_dim, self.tokens)
+            )
+            geometry, features = self._condition(cases(condition, row))
+            mean, log_var = self._gaussian(self.prior_head, features)
+            code = mean + ops.exp(0.5 * log_var) * noise
+            location, scale = self._decode(code, features, geometry)
+            weights = self.readout.weights_of(geometry["points"], geometry["places"])[0, 0]
+            weights = weights / ops.sqrt(ops.sum(ops.square(weights), axis=-1, keepdims=True))
+            normal = ops.matmul(field, ops.transpose(weights))
+            return location[None], scale[None], normal[None]
+
+        location, scale, normal = in_batches(draw, len(streams), batch=1)
+        # quantile of the Laplace distribution at the Gaussian's probability
+        tail = -(np.log(2.0) + special.log_ndtr(-np.abs(normal)))
+        residual = (scale * np.sign(normal) * tail).astype("float32")
+        return np.swapaxes(location, 0, 1), np.swapaxes(residual, 0, 1)
 
     def _condition(self, inputs):
         """Features of the tokens before the code is known, and where things are."""
@@ -322,15 +346,14 @@ class ActivationPosterior(VariationalModel):
         return mean, ops.clip(log_var, -8.0, 4.0)
 
     def _decode(self, code, features, geometry):
-        """Location and scale of each point's activation time, in ms."""
+        """Location and scale as trained of each point's activation time, in ms."""
         features = features + self.from_code(code)[:, None]
         for block in self.generate:
             features = block(features, geometry["squared_distance"])
         features = self.generate_norm(features)
         read = self.readout(geometry["points"], geometry["places"], features)
         location = TYPICAL_MS + SPREAD_MS * read[..., 0]
-        scale = ops.exp(ops.clip(1.0 + read[..., 1], -3.0, 5.0))
-        return location, self.scale_factor * scale
+        return location, ops.exp(ops.clip(1.0 + read[..., 1], -3.0, 5.0))
 
     @staticmethod
     def _scaled(activation_ms):
