@@ -23,9 +23,9 @@ from kecgi.experiment import Options
 
 CASES = {"quick": 120, "paper": 600}
 EPOCHS = {
-    "simulations": {"quick": 4, "paper": 30},
-    "slices": {"quick": 4, "paper": 30},
-    "anatomies": {"quick": 8, "paper": 12},
+    "simulations": {"quick": 4, "paper": 20},
+    "slices": {"quick": 4, "paper": 20},
+    "anatomies": {"quick": 6, "paper": 2},
 }
 SNR_DB = 30.0
 EVERY = 4  # slices

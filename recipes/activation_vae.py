@@ -14,7 +14,7 @@ from kecgi import experiment
 from kecgi.experiment import Options
 
 CASES = {"quick": 160, "paper": 600}
-EPOCHS = {"quick": 15, "paper": 80}
+EPOCHS = {"quick": 15, "paper": 40}
 EVERY = 4
 
 

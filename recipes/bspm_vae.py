@@ -13,8 +13,8 @@ import numpy as np
 from kecgi import experiment
 from kecgi.experiment import Options
 
-CASES = {"quick": 400, "paper": 2400}
-EPOCHS = {"quick": 30, "paper": 150}
+CASES = {"quick": 400, "paper": 1200}
+EPOCHS = {"quick": 40, "paper": 80}
 
 
 def main(options: Options) -> None:
