@@ -23,8 +23,8 @@ from kecgi.experiment import Options
 
 CASES = {"quick": 120, "paper": 600}
 EPOCHS = {
-    "simulations": {"quick": 4, "paper": 20},
-    "slices": {"quick": 4, "paper": 20},
+    "simulations": {"quick": 4, "paper": 10},
+    "slices": {"quick": 4, "paper": 10},
     "anatomies": {"quick": 6, "paper": 2},
 }
 SNR_DB = 30.0
