@@ -153,6 +153,17 @@ class Run:
     model_name: str
     headline: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """Where the results are kept outside MLflow."""
+        folder = self.options.out / self.model_name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def keep(self, model: keras.Model) -> None:
+        """Save the trained model at once: judging takes a while, and training took longer."""
+        model.save(self.folder / "model.keras")
+
     def conclude(self, figures: Mapping[str, Figure], model: keras.Model, inputs: Any) -> None:
         """Log figures, headline and model; keep them in the output folder as well.
 
@@ -165,12 +176,10 @@ class Run:
         inputs : array or mapping of arrays
             A small batch, for the model's signature.
         """
-        folder = self.options.out / self.model_name
-        folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png")
-        (folder / "headline.json").write_text(json.dumps(self.headline, indent=1) + "\n")
-        model.save(folder / "model.keras")
+            figure.savefig(self.folder / f"{name}.png")
+        (self.folder / "headline.json").write_text(json.dumps(self.headline, indent=1) + "\n")
+        self.keep(model)
         tracking.log_figures(figures)
         tracking.log_headline(self.headline)
         tracking.log_model(model, inputs)

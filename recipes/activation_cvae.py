@@ -102,6 +102,7 @@ def main(options: CVAEOptions) -> None:
             verbose=experiment.verbosity(),
             callbacks=[tracking.epoch_logger()],
         )
+        run.keep(model)
 
         # ten draws a case, judged at the myocardium's voxels
         test = batches("test").all()

@@ -18,7 +18,7 @@ SIZES = {
     "paper": {"tokens": 96, "units": 96, "condition_blocks": 3, "generator_blocks": 2},
 }
 EPOCHS = {"quick": 10, "paper": 6}
-DRAWS = {"quick": 19, "paper": 39}
+DRAWS = {"quick": 19, "paper": 19}
 
 
 def main(options: Options) -> None:
@@ -61,6 +61,7 @@ def main(options: Options) -> None:
             verbose=experiment.verbosity(),
             callbacks=[tracking.epoch_logger()],
         )
+        run.keep(model)
         known = validation.all()
         factor = model.calibrate(known, known["activation_ms"])
 

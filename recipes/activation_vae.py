@@ -50,6 +50,7 @@ def main(options: Options) -> None:
             verbose=experiment.verbosity(),
             callbacks=[tracking.epoch_logger()],
         )
+        run.keep(model)
 
         # reconstructions of slices of simulations kept out; the map itself is given, so there is
         # no inverse problem here and the baselines know less than the model

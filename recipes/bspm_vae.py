@@ -48,6 +48,7 @@ def main(options: Options) -> None:
             verbose=experiment.verbosity(),
             callbacks=[tracking.epoch_logger()],
         )
+        run.keep(model)
 
         # reconstructions of simulations kept out, from the mean of their code, beside two rivals
         test = batches(split.test).all()
