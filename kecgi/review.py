@@ -307,14 +307,15 @@ def map_figures(
     order = np.argsort(errors)
     chosen = order[[int(q * (len(order) - 1)) for q in (0.25, 0.5, 0.9)]]
     grids = [on_grid(rows[chosen], masks[chosen]) for rows in (true, mean, sd)]
-    labels = [f"{names[i]}\nMAE {errors[i]:.1f} ms" for i in chosen]
     tissue = np.flatnonzero(np.isfinite(true))
     if len(tissue) > MOST_SHOWN_VOXELS:
         tissue = np.random.default_rng(seed).choice(tissue, MOST_SHOWN_VOXELS, replace=False)
     truth, drawn = true.ravel()[tissue], draws.reshape(len(draws), -1)[:, tissue]
     levels = np.linspace(0.1, 0.9, 9)
     return {
-        "maps": figures.activation_maps(*grids, masks[chosen], spacing_mm, names=labels),
+        "maps": figures.activation_maps(
+            *grids, masks[chosen], spacing_mm, names=[names[i] for i in chosen]
+        ),
         "reliability": figures.reliability(
             levels, reliability_curve(drawn, truth, levels), pit_histogram(drawn, truth)
         ),

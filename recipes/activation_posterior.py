@@ -90,7 +90,7 @@ def main(options: Options) -> None:
             )
             masks = review.masks_of(patient, cases)
             run.headline |= review.judge_apart("geometry", true, drawn)
-            names = [f"{options.geometry}, case {c}" for c in cases]
+            names = [f"patient, case {c}" for c in cases]
             more = review.map_figures(true, drawn, masks, spacing, names, options.seed)
             figures |= {f"geometry_{name}": figure for name, figure in more.items()}
         run.conclude(figures, model, {k: v[:2] for k, v in known.items() if k != "activation_ms"})

@@ -114,7 +114,7 @@ def conv_decoder(
     if condition_channels:
         condition = keras.Input((*shape, condition_channels), name="condition")
         inputs = (code, condition)
-        conditions = [condition, pooling(2, 2, "same", dtype=dtype)(condition)]
+        conditions = [condition, pooling(2, 2, "same", dtype="float32")(condition)]
 
     x = layers.Dense(math.prod(coarsest) * filters, activation=activation, dtype=dtype)(code)
     x = layers.Reshape((*coarsest, filters), dtype=dtype)(x)

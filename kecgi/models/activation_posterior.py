@@ -343,7 +343,7 @@ class ActivationPosterior(VariationalModel):
 
     def _gaussian(self, head, features):
         mean, log_var = ops.split(head(ops.mean(features, axis=1)), 2, axis=-1)
-        return mean, ops.clip(log_var, -8.0, 4.0)
+        return mean, _bounded(log_var, -8.0, 4.0)
 
     def _decode(self, code, features, geometry):
         """Location and scale as trained of each point's activation time, in ms."""
@@ -353,8 +353,13 @@ class ActivationPosterior(VariationalModel):
         features = self.generate_norm(features)
         read = self.readout(geometry["points"], geometry["places"], features)
         location = TYPICAL_MS + SPREAD_MS * read[..., 0]
-        return location, ops.exp(ops.clip(1.0 + read[..., 1], -3.0, 5.0))
+        return location, ops.exp(_bounded(1.0 + read[..., 1], -3.0, 5.0))
 
     @staticmethod
     def _scaled(activation_ms):
         return (ops.cast(activation_ms, "float32") - TYPICAL_MS) / SPREAD_MS
+
+
+def _bounded(x, low, high):
+    """Clip, and let the gradient through: what has overshot a bound must find back."""
+    return x + ops.stop_gradient(ops.clip(x, low, high) - x)
