@@ -25,10 +25,15 @@ class PointBatches(CaseBatches):
     tokens : int
         Number of tokens.
     points : int, optional
-        Number of random points; all voxels by default, then the cases of a batch must share their
-        anatomy.
+        Number of random points; all voxels by default, then all cases must be of one heart.
     snr_db : float, optional
         Signal-to-noise ratio of the potentials; no noise by default.
+
+    Raises
+    ------
+    IndexError, ValueError
+        As in `CaseBatches`; where items are slices, or hearts of different size were to be given
+        whole; on the first batch, where a heart has fewer voxels than tokens.
     """
 
     def __init__(
@@ -45,6 +50,15 @@ class PointBatches(CaseBatches):
         super().__init__(cohort, items, batch_size, **kwargs)
         if self.items.ndim != 1:
             raise ValueError("items are slices, expected cases: points are taken from whole hearts")
+        for name, value in (("tokens", tokens), ("points", points)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, expected at least 1")
+        hearts = len(np.unique(cohort.anatomy[self.items]))
+        if points is None and hearts > 1:
+            raise ValueError(
+                f"items are cases of {hearts} hearts, which differ in their number of voxels: "
+                "give a number of points, or make a view for each heart"
+            )
         self.tokens = tokens
         self.points = points
         self.snr_db = snr_db
