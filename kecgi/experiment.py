@@ -67,11 +67,23 @@ class WrongInputError(ValueError):
 
 
 def begin(options: Options) -> None:
-    """Choose the backend and seed Keras. First line of a recipe, before Keras is imported."""
+    """Choose the backend and seed Keras. First line of a recipe, before Keras is imported.
+
+    Raises
+    ------
+    WrongInputError
+        Where the backend isn't installed, or Keras runs on another one already.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if options.backend:
         os.environ["KERAS_BACKEND"] = options.backend
-    import keras
+    try:
+        import keras
+    except ImportError as error:
+        raise WrongInputError(
+            f"Keras can't be loaded on {os.environ.get('KERAS_BACKEND', 'its backend')} ({error}); "
+            "choose another with --backend, or install this one: pip install 'kecgi[jax,torch]'"
+        ) from error
 
     running = keras.backend.backend()
     if options.backend and running != options.backend:
@@ -211,7 +223,8 @@ def run(
     settings : mapping
         Further parameters to log, such as batch size and epochs.
     """
-    tracking.use(experiment)
+    with _wrong_input():
+        tracking.use(experiment)
     parameters = {**asdict(options), **settings, "cohort": asdict(cohort.config)}
     tags = {"model": model_name, "preset": options.preset, "split": split.kind}
     name = f"{model_name} {options.preset} seed {options.seed}"

@@ -59,6 +59,10 @@ def main(options: CVAEOptions) -> None:
     # data and split
     volumes = options.across == "anatomies"
     if volumes:
+        if options.geometry:
+            raise experiment.WrongInputError(
+                "--across anatomies takes hearts of the parametric family; leave out --geometry"
+            )
         config = experiment.many_hearts(options)
         cohort = experiment.dataset(config, options)
         split = by_anatomy(cohort.anatomy, experiment.heart_shares(options), options.seed)
@@ -111,7 +115,9 @@ def main(options: CVAEOptions) -> None:
         if volumes:
             masks = review.masks_of(cohort, cases["test"])
             true = review.on_voxels(cohort.read("activation_ms", cases["test"]), masks)
-            drawn = review.on_voxels(review.refined(drawn, FACTOR), masks)
+            # a draw at a time: together they would fill the memory on the fine grid
+            drawn = [review.on_voxels(review.refined(draw, FACTOR), masks) for draw in drawn]
+            drawn = np.stack(drawn)
             rivals = {n: review.on_voxels(maps, masks) for n, maps in rivals.items()}
             groups = cohort.anatomy[cases["test"]]
             names = [f"heart {a}, case {c}" for a, c in zip(groups, cases["test"], strict=True)]

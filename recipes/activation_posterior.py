@@ -32,10 +32,10 @@ def main(options: Options) -> None:
     from kecgi.models import ActivationPosterior
 
     # data: hearts of many sizes, shapes and poses; some are kept out as a whole
-    config = experiment.many_hearts(options)
-    cohort = experiment.dataset(config, options)
     if options.geometry:
         patient = experiment.dataset(experiment.one_heart(options, 60, electrodes="vest"), options)
+    config = experiment.many_hearts(options)
+    cohort = experiment.dataset(config, options)
     split = by_anatomy(cohort.anatomy, experiment.heart_shares(options), options.seed)
 
     # model and training
@@ -91,6 +91,7 @@ def main(options: Options) -> None:
             masks = review.masks_of(patient, cases)
             run.headline |= review.judge_apart("geometry", true, drawn)
             names = [f"patient, case {c}" for c in cases]
+            spacing = (patient.config.spacing_mm,) * 3
             more = review.map_figures(true, drawn, masks, spacing, names, options.seed)
             figures |= {f"geometry_{name}": figure for name, figure in more.items()}
         run.conclude(figures, model, {k: v[:2] for k, v in known.items() if k != "activation_ms"})
