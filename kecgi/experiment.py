@@ -79,10 +79,9 @@ def begin(options: Options) -> None:
         os.environ["KERAS_BACKEND"] = options.backend
     try:
         import keras
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise WrongInputError(
-            f"Keras can't be loaded on {os.environ.get('KERAS_BACKEND', 'its backend')} ({error}); "
-            "choose another with --backend, or install this one: pip install 'kecgi[jax,torch]'"
+            f"Keras can't load its backend ({error}); install it, or choose another with --backend"
         ) from error
 
     running = keras.backend.backend()
