@@ -129,7 +129,7 @@ def many_hearts(options: Options) -> CohortConfig:
 def heart_shares(options: Options) -> tuple[float, float, float]:
     """Return the shares of `many_hearts` that train, validate and test."""
     config = many_hearts(options)
-    share = {"quick": 10, "paper": 30}[options.preset] / config.anatomies
+    share = {"quick": 6, "paper": 30}[options.preset] / config.anatomies
     return 1 - 2 * share, share, share
 
 
