@@ -148,7 +148,7 @@ def test_many_hearts_keep_some_out(preset):
     config, shares = experiment.many_hearts(options), experiment.heart_shares(options)
     assert config.seed == 2 and config.geometry is None
     assert sum(shares) == pytest.approx(1)
-    assert shares[1] == shares[2] and round(shares[2] * config.anatomies) >= 10
+    assert shares[1] == shares[2] and round(shares[2] * config.anatomies) >= 6
 
 
 def test_a_dataset_is_made_once(tmp_path, monkeypatch):
