@@ -44,9 +44,9 @@ class Options:
     """Side of the square maps, a multiple of 4."""
     batch: int = 32
     """Maps in a batch; take some hundreds on a GPU."""
-    steps: int = 30
+    steps: int = 50
     """Training steps in an epoch."""
-    rounds: int = 15
+    rounds: int = 7
     """Epochs measured for each contender."""
     threads: int = 1
     """Processor cores for each contender."""
