@@ -2,7 +2,8 @@
 
 Once each on every backend; what further options do, on TensorFlow alone.
 
-Slow, run by hand: `pytest tests/recipes/recipes_by_hand.py`. `python recipes_by_hand.py NAME ...` runs recipe NAME from the command line, as small.
+Slow, run by hand: `pytest tests/recipes/recipes_by_hand.py`.
+`python recipes_by_hand.py NAME ...` runs recipe NAME from the command line, as small.
 """
 
 import importlib.util
