@@ -2,8 +2,7 @@
 
 Once each on every backend; what further options do, on TensorFlow alone.
 
-Slow, run by hand: `pytest tests/recipes/recipes_by_hand.py`.
-`python recipes_by_hand.py NAME ...` runs recipe NAME from the command line, as small.
+`python test_recipes.py NAME ...` runs recipe NAME from the command line, as small.
 """
 
 import importlib.util
