@@ -6,18 +6,13 @@ import hashlib
 import os
 import shutil
 import uuid
-import warnings
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import joblib
 import numpy as np
 import zarr
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
 import kecgi
 from kecgi.data.cohort import CohortConfig, draw_anatomy, draw_case, require_valid
@@ -30,6 +25,7 @@ from kecgi.data.store import (
     content_digest,
     open_group,
 )
+from kecgi.data.zarr_files import COMPRESSORS, progress_bar, write_attributes
 from kecgi.geometry import Electrodes, Heart, by_name
 from kecgi.simulate import (
     TissueGraph,
@@ -38,9 +34,6 @@ from kecgi.simulate import (
     lead_field,
     solve,
 )
-
-COMPRESSORS = (ZstdCodec(level=1), Crc32cCodec())
-"""Level 1 packs the empty background to almost nothing; the checksum finds flipped bits."""
 
 EMPTY = {"float32": np.nan, "int32": -1, "bool": False}
 """Fill values. Zarr doesn't write a chunk of nothing else; no block of any array is that."""
@@ -95,7 +88,7 @@ def build(
     _require_same_work(dict(group.attrs), path, _anatomy_digest(heart))
     layout = Layout.of(group, config)
     pending = _pending(group, path, layout)
-    with _bar(progress, path, config.cases) as advance:
+    with progress_bar(progress, path, config.cases) as advance:
         advance(config.cases - sum(_count(layout, b) for b in pending))
         jobs = (joblib.delayed(_build_block)(config, path, b, heart) for b in pending)
         for block in joblib.Parallel(workers, return_as="generator_unordered")(jobs):
@@ -106,7 +99,7 @@ def build(
             f"{path}: the rebuilt blocks differ from the ones that were lost, so the simulator has "
             "changed; delete the folder and build it again"
         )
-    _write_attributes(path, {"complete": True, "digest": digest})
+    write_attributes(path, {"complete": True, "digest": digest})
     return path
 
 
@@ -270,19 +263,11 @@ def _create(config: CohortConfig, electrodes: Electrodes, path: Path, anatomy: s
                 fill_value=0,
                 dimension_names=("block", "array", "byte")[: 2 + len(extra)],
             )
-        _write_attributes(temporary, {})
+        write_attributes(temporary, {})
         temporary.replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def _write_attributes(path: Path, values: dict) -> None:
-    """Update the root's attributes and gather all metadata in it, for quick opening."""
-    zarr.open_group(path, mode="r+", use_consolidated=False).attrs.update(values)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
-        zarr.consolidate_metadata(path)
 
 
 def _pending(group: zarr.Group, path: Path, layout: Layout) -> list[int]:
@@ -327,18 +312,3 @@ def _anatomy_digest(heart: Heart | None) -> str | None:
 def _count(layout: Layout, block: int) -> int:
     rows = layout.rows(block, "activation_ms")
     return rows.stop - rows.start
-
-
-@contextmanager
-def _bar(shown: bool, path: Path, cases: int):
-    """Progress on standard error; yields a function that adds finished cases."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cases"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task(f"Building {path.name}", total=cases)
-        yield lambda count: bar.advance(task, count)
