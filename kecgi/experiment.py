@@ -121,9 +121,14 @@ def paper_heart(options: Options, cases: int) -> CohortConfig:
 
 
 def many_hearts(options: Options) -> CohortConfig:
-    """Return a config of hearts of many sizes, shapes and poses in an electrode vest."""
-    anatomies, cases = {"quick": (160, 10), "paper": (1500, 12)}[options.preset]
-    return CohortConfig(anatomies, cases, electrodes="vest", seed=options.seed)
+    """Return a config of hearts of many sizes, shapes and poses in an electrode vest.
+
+    Grid and window are wide enough for dilated hearts and slow fronts.
+    """
+    anatomies, cases = {"quick": (160, 10), "paper": (2000, 12)}[options.preset]
+    return CohortConfig(
+        anatomies, cases, shape=(72, 72, 72), samples=160, electrodes="vest", seed=options.seed
+    )
 
 
 def heart_shares(options: Options) -> tuple[float, float, float]:

@@ -26,6 +26,7 @@ from kecgi.evaluate import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from kecgi.data.disturbance import Disturbance
     from kecgi.data.store import Cohort
 
 MOST_BASELINE_CASES = 2000
@@ -57,7 +58,7 @@ def on_grid(rows: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def posterior_on_voxels(
-    model, cohort: Cohort, cases: np.ndarray, snr_db: float, draws: int, seed: int
+    model, cohort: Cohort, cases: np.ndarray, disturbance: Disturbance, draws: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw activation times at every voxel of the hearts of some cases.
 
@@ -69,10 +70,10 @@ def posterior_on_voxels(
         The data.
     cases : ndarray of int
         Cases, sorted.
-    snr_db : float
-        Signal-to-noise ratio of the potentials.
+    disturbance : Disturbance
+        What the recordings suffer from.
     draws, seed : int
-        Draws of each case, and the seed of noise and draws.
+        Draws of each case, and the seed of disturbance and draws.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def posterior_on_voxels(
     for heart in np.unique(anatomy):
         own = cases[anatomy == heart]
         batch = PointBatches(
-            cohort, own, len(own), tokens=model.tokens, snr_db=snr_db, seed=seed
+            cohort, own, len(own), tokens=model.tokens, disturbance=disturbance, seed=seed
         ).all()
         true_parts.append(batch.pop("activation_ms")[:, model.tokens :])
         # the draws of a heart don't depend on which other hearts are judged

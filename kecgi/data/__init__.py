@@ -5,6 +5,7 @@ Batches for Keras are in `kecgi.data.batches`, which imports Keras and is not im
 
 from kecgi.data.build import build, simulate_anatomy
 from kecgi.data.cohort import CasePlan, CohortConfig, draw_anatomy, draw_case
+from kecgi.data.disturbance import Disturbance
 from kecgi.data.noise import add_noise
 from kecgi.data.scaling import MapScale, SignalScale
 from kecgi.data.slices import coarsen, slice_index
@@ -15,6 +16,7 @@ __all__ = [
     "CasePlan",
     "Cohort",
     "CohortConfig",
+    "Disturbance",
     "MapScale",
     "SignalScale",
     "Split",

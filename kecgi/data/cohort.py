@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice
 from numbers import Integral, Real
 from typing import Literal, get_args
 
@@ -18,6 +20,9 @@ Layout = Literal["plane", "vest", "standard_12"]
 
 ONSET_DISTANCE_MM = 10.0
 """Least straight-line distance between two onsets of a case."""
+
+MOST_DRAWS = 50
+"""Hearts of the family that are tried for one that fits into the grid."""
 
 _ANATOMY, _CASE = 0, 1  # first element of the spawn keys, so that the two never share a stream
 
@@ -34,7 +39,8 @@ class CohortConfig:
         Simulations in each heart.
     geometry : str, optional
         Path of a heart for `kecgi.geometry.load_heart`, then `anatomies` is 1: it is centred in
-        the torso frame and resampled onto the grid. Drawn from the biventricular family if absent.
+        the torso frame and resampled onto the grid. Drawn from the biventricular family if absent;
+        a heart too large for the grid is drawn again.
     keep_largest : bool
         Take the largest component of `geometry` where it has several.
     shape : tuple of int
@@ -218,7 +224,7 @@ def draw_anatomy(config: CohortConfig, index: int) -> Heart:
     if config.geometry is not None:
         heart = load_heart(config.geometry, keep_largest=config.keep_largest)
         return heart.centred().resampled(config.shape, config.spacing_mm)
-    heart = biventricular(_draw_shape(config, index), config.shape, config.spacing_mm)
+    heart = _draw_heart(config, index)
     return replace(heart, name=f"{heart.name} anatomy {index}")
 
 
@@ -240,7 +246,7 @@ def require_valid(config: CohortConfig) -> Electrodes:
     electrodes = by_name(config.electrodes)
     critical = {0}
     if config.geometry is None:
-        critical.add(max(range(config.anatomies), key=lambda i: _reach_mm(_draw_shape(config, i))))
+        critical.add(max(range(config.anatomies), key=lambda i: _reach_mm(config, i)))
     for index in critical:
         electrodes.require_outside(draw_anatomy(config, index))
     return electrodes
@@ -289,12 +295,27 @@ def draw_case(config: CohortConfig, voxels_mm: np.ndarray, case: int) -> CasePla
     return CasePlan(np.array(onsets), np.array(start), speed)
 
 
-def _draw_shape(config: CohortConfig, index: int) -> BiventricularShape:
+def _shapes(config: CohortConfig, index: int) -> Iterator[BiventricularShape]:
     seeds = np.random.SeedSequence(config.seed, spawn_key=(_ANATOMY, index))
-    return BiventricularShape.draw(np.random.default_rng(seeds))
+    rng = np.random.default_rng(seeds)
+    while True:
+        yield BiventricularShape.draw(rng)
 
 
-def _reach_mm(shape: BiventricularShape) -> float:
+def _draw_heart(config: CohortConfig, index: int) -> Heart:
+    """Draw from the family until a heart fits into the grid."""
+    for shape in islice(_shapes(config, index), MOST_DRAWS):
+        try:
+            return biventricular(shape, config.shape, config.spacing_mm)
+        except ValueError as error:
+            reason = error
+    raise ValueError(
+        f"none of {MOST_DRAWS} hearts drawn for anatomy {index} fits: {reason}"
+    ) from reason
+
+
+def _reach_mm(config: CohortConfig, index: int) -> float:
+    shape = next(_shapes(config, index))
     across = shape.lv_radius_mm * (1 + shape.rv_offset + shape.rv_width)
     return math.hypot(across, shape.lv_length_mm) + max(map(abs, shape.shift_mm))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kecgi.data.batches import CaseBatches
-from kecgi.data.noise import add_noise
+from kecgi.data.disturbance import CLEAN, Disturbance
 from kecgi.data.store import Cohort
 from kecgi.geometry import spread_points
 
@@ -26,8 +26,8 @@ class PointBatches(CaseBatches):
         Number of tokens.
     points : int, optional
         Number of random points; all voxels by default, then all cases must be of one heart.
-    snr_db : float, optional
-        Signal-to-noise ratio of the potentials; no noise by default.
+    disturbance : Disturbance
+        Noise, lost electrodes and a misplaced heart; nothing by default.
 
     Raises
     ------
@@ -44,7 +44,7 @@ class PointBatches(CaseBatches):
         *,
         tokens: int,
         points: int | None = None,
-        snr_db: float | None = None,
+        disturbance: Disturbance = CLEAN,
         **kwargs,
     ) -> None:
         super().__init__(cohort, items, batch_size, **kwargs)
@@ -61,7 +61,7 @@ class PointBatches(CaseBatches):
             )
         self.tokens = tokens
         self.points = points
-        self.snr_db = snr_db
+        self.disturbance = disturbance
 
     def load(self, cases: np.ndarray) -> dict[str, list | np.ndarray]:
         """Read times and places of the tissue alone; hearts differ in their number of voxels."""
@@ -82,17 +82,15 @@ class PointBatches(CaseBatches):
         }
 
     def example(self, case, item, rng) -> dict[str, np.ndarray]:
-        """Add noise and choose points."""
-        bspm = case["bspm"]
-        if self.snr_db is not None:
-            bspm = add_noise(bspm, self.snr_db, rng).astype(np.float32)
-        voxels = len(case["places"])
+        """Disturb the case and choose points."""
+        places, bspm = self.disturbance.apply(case["places"], case["bspm"], rng)
+        voxels = len(places)
         others = (
             np.arange(voxels) if self.points is None else rng.integers(voxels, size=self.points)
         )
         chosen = np.concatenate([case["tokens"], others])
         return {
-            "points_mm": case["places"][chosen],
+            "points_mm": places[chosen],
             "activation_ms": case["activation"][chosen],
             "electrodes_mm": case["electrodes"],
             "bspm_mv": bspm,

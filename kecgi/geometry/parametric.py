@@ -13,20 +13,33 @@ LEFT, RIGHT = 1, 2
 """Labels of the left and the right ventricle's wall."""
 
 RANGES = {
-    "lv_radius_mm": (25.0, 35.0),
-    "lv_length_mm": (42.0, 54.0),
-    "lv_wall_mm": (7.0, 13.0),
-    "rv_wall_mm": (3.5, 6.0),
-    "rv_offset": (0.70, 0.90),
-    "rv_width": (0.90, 1.10),
-    "rv_length": (0.82, 0.98),
-    "base": (0.20, 0.40),
-    "tilt_deg": (-20.0, 20.0),
-    "spin_deg": (-25.0, 25.0),
-    "turn_deg": (-20.0, 20.0),
-    "shift_mm": (-4.0, 4.0),
+    "lv_radius_mm": (24.0, 40.0),
+    "lv_length_mm": (42.0, 78.0),
+    "lv_wall_mm": (5.5, 13.0),
+    "lv_depth": (0.85, 1.15),
+    "lv_apex": (0.5, 1.0),
+    "rv_wall_mm": (3.0, 7.0),
+    "rv_offset": (0.70, 1.00),
+    "rv_width": (0.85, 1.40),
+    "rv_depth": (0.85, 1.25),
+    "rv_length": (0.75, 0.98),
+    "base": (0.05, 0.45),
+    "rv_base": (0.05, 0.60),
+    "warp_mm": (0.0, 4.0),
+    "tilt_deg": (-40.0, 40.0),
+    "spin_deg": (-40.0, 40.0),
+    "turn_deg": (-40.0, 40.0),
+    "shift_mm": (-6.0, 6.0),
 }
-"""Range of each parameter in `BiventricularShape.draw`, uniform."""
+"""Range of each parameter in `BiventricularShape.draw`, uniform.
+
+From small to dilated hearts, with thin to thick walls, in poses from upright to lying.
+"""
+
+WAVELENGTHS_MM = (60.0, 140.0)
+"""Range of the waves by which a heart is warped: as long as a heart's larger features."""
+
+WAVES = 4
 
 CENTROID_STEP_MM = 3.0
 """Step of the grid on which a heart's centroid is found."""
@@ -48,11 +61,20 @@ class BiventricularShape:
         Outer semi-axes of the left ventricle across and along its long axis.
     lv_wall_mm, rv_wall_mm : float
         Wall thickness.
-    rv_offset, rv_width, rv_length : float
-        Centre, semi-axes across and semi-axis along of the right ventricle, relative to the left
-        ventricle's radius and length.
-    base : float
-        Distance of the base plane from the left ventricle's centre, relative to its length.
+    lv_depth : float
+        Semi-axis of the left ventricle along the third axis, relative to its radius.
+    lv_apex : float
+        Thickness of the left ventricle's wall at the apex, relative to that at the equator.
+    rv_offset, rv_width, rv_depth, rv_length : float
+        Centre and semi-axes (away from the left ventricle, along the third axis, along the long
+        axis) of the right ventricle, relative to the left ventricle's radius and length.
+    base, rv_base : float
+        Distance of the base plane of either ventricle from the left ventricle's centre, relative
+        to its length.
+    warp_mm : float
+        Root mean square of a smooth displacement, which takes the shape away from ellipsoids.
+    warp_seed : int
+        Seed of that displacement.
     tilt_deg, spin_deg, turn_deg : float
         Rotations from the normal pose about the axis to the right ventricle, the long axis and
         the third axis.
@@ -63,11 +85,17 @@ class BiventricularShape:
     lv_radius_mm: float = 30.0
     lv_length_mm: float = 49.0
     lv_wall_mm: float = 10.0
+    lv_depth: float = 1.0
+    lv_apex: float = 1.0
     rv_wall_mm: float = 4.5
     rv_offset: float = 0.82
     rv_width: float = 1.0
+    rv_depth: float = 1.0
     rv_length: float = 0.9
     base: float = 0.3
+    rv_base: float = 0.3
+    warp_mm: float = 0.0
+    warp_seed: int = 0
     tilt_deg: float = 0.0
     spin_deg: float = 0.0
     turn_deg: float = 0.0
@@ -81,11 +109,10 @@ class BiventricularShape:
             value = getattr(self, field.name)
             if not np.all(np.isfinite(value)):
                 raise ValueError(f"{field.name} is {value}, expected finite numbers")
-        across = self.rv_width * self.lv_radius_mm
-        along = self.rv_length * self.lv_length_mm
+        left, right = self.semi_axes_mm()
         for name, wall, radius in (
-            ("lv_wall_mm", self.lv_wall_mm, min(self.lv_radius_mm, self.lv_length_mm)),
-            ("rv_wall_mm", self.rv_wall_mm, min(across, along)),
+            ("lv_wall_mm", self.lv_wall_mm, min(left)),
+            ("rv_wall_mm", self.rv_wall_mm, min(right)),
         ):
             if not 0 < wall < radius:
                 raise ValueError(
@@ -97,9 +124,23 @@ class BiventricularShape:
     def draw(cls, rng: np.random.Generator) -> BiventricularShape:
         """Draw a shape from the family (uniform in `RANGES`)."""
         values = {
-            f.name: float(rng.uniform(*RANGES[f.name])) for f in fields(cls) if f.name != "shift_mm"
+            f.name: float(rng.uniform(*RANGES[f.name]))
+            for f in fields(cls)
+            if f.name not in ("shift_mm", "warp_seed")
         }
-        return cls(**values, shift_mm=tuple(map(float, rng.uniform(*RANGES["shift_mm"], size=3))))
+        return cls(
+            **values,
+            shift_mm=tuple(map(float, rng.uniform(*RANGES["shift_mm"], size=3))),
+            warp_seed=int(rng.integers(2**31)),
+        )
+
+    def semi_axes_mm(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """Outer semi-axes of the left and the right ventricle along the heart's axes."""
+        r, length = self.lv_radius_mm, self.lv_length_mm
+        return (
+            (r, self.lv_depth * r, length),
+            (self.rv_width * r, self.rv_depth * r, self.rv_length * length),
+        )
 
     def axes(self) -> np.ndarray:
         """Heart axes as rows in the torso frame: to the right ventricle, third, base to apex."""
@@ -133,29 +174,25 @@ def biventricular(
         Where the heart doesn't fit into the grid.
     """
     shape = shape or BiventricularShape()
-    r, length = shape.lv_radius_mm, shape.lv_length_mm
-    across, along = shape.rv_width * r, shape.rv_length * length
-    semi_axes = np.array(
-        [
-            [r, r, length],
-            [r - shape.lv_wall_mm, r - shape.lv_wall_mm, length - shape.lv_wall_mm],
-            [across, across, along],
-            [across - shape.rv_wall_mm, across - shape.rv_wall_mm, along - shape.rv_wall_mm],
-        ]
-    )
-    offset, base = shape.rv_offset * r, shape.base * length
+    left, right = (np.array(axes) for axes in shape.semi_axes_mm())
+    thinner = np.array([1.0, 1.0, shape.lv_apex])
+    semi_axes = np.stack([left, left - shape.lv_wall_mm * thinner, right, right - shape.rv_wall_mm])
+    offset = shape.rv_offset * shape.lv_radius_mm
+    bases = np.array([shape.base, shape.rv_base]) * shape.lv_length_mm
+    body = (semi_axes, offset, bases, *_waves(shape))
     # the tissue's centroid, from a coarse grid along the heart's own axes
-    low = np.array([-r, -max(r, across), -base])
-    high = np.array([max(r, offset + across), max(r, across), max(length, along)])
+    margin = 3 * shape.warp_mm
+    widest = np.maximum(left, right)
+    low = np.array([-left[0], -widest[1], -bases.max()]) - margin
+    high = np.array([max(left[0], offset + right[0]), widest[1], widest[2]]) + margin
     counts = tuple(np.ceil((high - low) / CENTROID_STEP_MM).astype(int) + 1)
-    coarse, _ = _rasterise(counts, CENTROID_STEP_MM, low, np.eye(3), semi_axes, offset, base)
+    coarse, _ = _rasterise(counts, CENTROID_STEP_MM, low, np.eye(3), *body)
     cells = np.argwhere(coarse)
     centroid = low + CENTROID_STEP_MM * np.average(cells, axis=0, weights=coarse[tuple(cells.T)])
     origin = -0.5 * (np.array(grid) - 1) * spacing_mm
     axes = shape.axes()
-    fraction, region = _rasterise(
-        grid, spacing_mm, origin - shape.shift_mm + axes.T @ centroid, axes, semi_axes, offset, base
-    )
+    start = origin - shape.shift_mm + axes.T @ centroid
+    fraction, region = _rasterise(grid, spacing_mm, start, axes, *body)
     mask = keep_largest(fraction >= 0.5)
     touched = [a for a in range(3) if np.any(np.take(mask, [0, -1], axis=a))]
     if touched:
@@ -164,6 +201,17 @@ def biventricular(
             "give the grid more voxels or a larger step"
         )
     return Heart(mask, spacing_mm, origin, fraction, region * mask, name="biventricular")
+
+
+def _waves(shape: BiventricularShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Wave vectors, phases and displacements of a warp, each a row per wave."""
+    rng = np.random.default_rng(shape.warp_seed)
+    direction, displacement = rng.standard_normal((2, WAVES, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    # sin² has a mean of 1/2, and a standard normal vector a mean square of 3
+    displacement *= shape.warp_mm * np.sqrt(2 / (3 * WAVES))
+    lengths = rng.uniform(*WAVELENGTHS_MM, size=(WAVES, 1))
+    return 2 * np.pi * direction / lengths, rng.uniform(0, 2 * np.pi, WAVES), displacement
 
 
 def _rotation(axis: int, degrees: float) -> np.ndarray:
@@ -175,12 +223,13 @@ def _rotation(axis: int, degrees: float) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _rasterise(grid, step, origin, axes, semi_axes, rv_offset, base):
+def _rasterise(grid, step, origin, axes, semi_axes, rv_offset, bases, vectors, phases, moves):
     """Tissue fraction of each voxel, and the ventricle whose wall is the nearer one."""
     fraction = np.zeros(grid, np.float32)
     region = np.zeros(grid, np.int8)
     scale = 1 / semi_axes
     lv_out, lv_in, rv_out, rv_in = scale[0], scale[1], scale[2], scale[3]
+    lv_base, rv_base = bases[0], bases[1]
     # squared relative radii beyond which a voxel lies wholly out of a ventricle, or in the cavity
     beyond_lv = (1 + 0.5 * step * lv_out.max()) ** 2
     beyond_rv = (1 + 0.5 * step * rv_out.max()) ** 2
@@ -189,24 +238,33 @@ def _rasterise(grid, step, origin, axes, semi_axes, rv_offset, base):
         for j in range(grid[1]):
             for k in range(grid[2]):
                 x, y, z = origin[0] + i * step, origin[1] + j * step, origin[2] + k * step
-                w = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z
-                if w < -base - step:
-                    continue
-                u = axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z
-                v = axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z
+                a = axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z
+                b = axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z
+                c = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z
+                u, v, w = a, b, c
+                for wave in range(len(phases)):
+                    vector, move = vectors[wave], moves[wave]
+                    s = np.sin(vector[0] * a + vector[1] * b + vector[2] * c + phases[wave])
+                    u, v, w = u + s * move[0], v + s * move[1], w + s * move[2]
                 right_u = u - rv_offset
                 if (
-                    _squared(u, v, w, lv_out) > beyond_lv
-                    and _squared(right_u, v, w, rv_out) > beyond_rv
-                ) or _squared(u, v, w, lv_in) < within:
+                    w < -max(lv_base, rv_base) - step
+                    or (
+                        _squared(u, v, w, lv_out) > beyond_lv
+                        and _squared(right_u, v, w, rv_out) > beyond_rv
+                    )
+                    or _squared(u, v, w, lv_in) < within
+                ):
                     continue
                 cavity = _distance(u, v, w, lv_in)
-                lv = max(_distance(u, v, w, lv_out), -cavity)
+                lv = max(_distance(u, v, w, lv_out), -cavity, -lv_base - w)
                 rv = max(
-                    _distance(right_u, v, w, rv_out), -_distance(right_u, v, w, rv_in), -cavity
+                    _distance(right_u, v, w, rv_out),
+                    -_distance(right_u, v, w, rv_in),
+                    -cavity,
+                    -rv_base - w,
                 )
-                distance = max(min(lv, rv), -base - w)
-                fraction[i, j, k] = min(max(0.5 - distance / step, 0.0), 1.0)
+                fraction[i, j, k] = min(max(0.5 - min(lv, rv) / step, 0.0), 1.0)
                 region[i, j, k] = RIGHT if rv < lv else LEFT
     return fraction, region
 

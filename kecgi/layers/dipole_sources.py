@@ -52,6 +52,7 @@ class DipoleSources(keras.layers.Layer):
         places_mm : tensor, shape (batch, places, 3)
         electrodes_mm : tensor, shape (batch, electrodes, 3)
         potentials_mv : tensor, shape (batch, electrodes, time)
+            An electrode with a value that isn't finite is left out.
 
         Returns
         -------
@@ -59,10 +60,16 @@ class DipoleSources(keras.layers.Layer):
         log_amplitude : tensor, shape (batch, 1, 1)
             Natural logarithm of the potentials' root mean square in mV.
         """
-        potentials = potentials_mv - ops.mean(potentials_mv, axis=1, keepdims=True)
-        amplitude = ops.sqrt(ops.mean(ops.square(potentials), axis=(1, 2), keepdims=True)) + 1e-9
+        finite = ops.all(ops.isfinite(potentials_mv), axis=2, keepdims=True)
+        share = ops.cast(finite, "float32")
+        share = share / ops.maximum(ops.sum(share, axis=1, keepdims=True), 1.0)
+        potentials = ops.where(finite, potentials_mv, 0.0)
+        potentials = potentials - ops.sum(share * potentials, axis=1, keepdims=True)
+        potentials = ops.where(finite, potentials, 0.0)
+        power = ops.sum(share * ops.square(potentials), axis=1, keepdims=True)
+        amplitude = ops.sqrt(ops.mean(power, axis=2, keepdims=True)) + 1e-9
         signals = self.combine(potentials / amplitude)
-        matrix = self._matrix(places_mm, electrodes_mm)
+        matrix = self._matrix(places_mm, electrodes_mm, share)
         transposed = ops.transpose(matrix, (0, 2, 1))
         gram = ops.matmul(matrix, transposed)
         identity = ops.eye(ops.shape(electrodes_mm)[1])
@@ -75,15 +82,17 @@ class DipoleSources(keras.layers.Layer):
             lifted.append(ops.reshape(sources, (batch, places, 3 * self.channels)))
         return ops.concatenate(lifted, axis=-1), ops.log(amplitude)
 
-    def _matrix(self, places_mm, electrodes_mm):
+    def _matrix(self, places_mm, electrodes_mm, share):
         """Potentials at the electrodes of unit dipoles, (batch, electrodes, 3 * places)."""
         away = (electrodes_mm[:, :, None] - places_mm[:, None]) / 100.0
         squared = ops.sum(ops.square(away), axis=-1, keepdims=True)
         field = away * ops.rsqrt(squared) / squared
-        field = field - ops.mean(field, axis=1, keepdims=True)
         flat = ops.reshape(field, (*ops.shape(field)[:2], 3 * ops.shape(places_mm)[1]))
-        mean_diagonal = ops.mean(ops.sum(ops.square(flat), axis=2), axis=1)
-        return flat * ops.rsqrt(mean_diagonal)[:, None, None]
+        flat = flat - ops.sum(share * flat, axis=1, keepdims=True)
+        # the row of an electrode that is left out is 0
+        flat = ops.where(share > 0, flat, 0.0)
+        mean_diagonal = ops.sum(share[..., 0] * ops.sum(ops.square(flat), axis=2), axis=1)
+        return flat * ops.rsqrt(mean_diagonal + 1e-12)[:, None, None]
 
     def get_config(self):
         """Return the constructor's arguments."""

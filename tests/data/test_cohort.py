@@ -116,7 +116,7 @@ def test_a_heart_too_small_for_two_onsets():
 
 def test_a_grid_too_small_for_the_family_is_found_at_once(small_config):
     with pytest.raises(ValueError, match="border of the"):
-        require_valid(dataclasses.replace(small_config, shape=(20, 20, 20)))
+        require_valid(dataclasses.replace(small_config, shape=(13, 13, 13)))
 
 
 @pytest.fixture

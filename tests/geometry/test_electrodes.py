@@ -67,7 +67,7 @@ def test_layouts_stand_outside_the_whole_family(layout):
     electrodes = by_name(layout)
     for seed in range(40):
         shape = BiventricularShape.draw(np.random.default_rng(seed))
-        electrodes.require_outside(biventricular(shape, (44, 44, 44), 3.0))
+        electrodes.require_outside(biventricular(shape, (62, 62, 62), 3.0))
 
 
 def test_electrodes_in_tissue_cavity_or_too_near_are_named():

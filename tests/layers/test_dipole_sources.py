@@ -96,6 +96,21 @@ def test_the_order_of_electrodes_does_not_matter(case, rng):
     np.testing.assert_allclose(mixed, sources, atol=2e-3 * sources.std())
 
 
+def test_lost_electrodes_are_as_good_as_absent(case):
+    layer = DipoleSources(4)
+    places, electrodes, potentials = case
+    expected = lifted(layer, places, electrodes[:, 4:], potentials[:, 4:])
+    potentials[:, :3] = np.nan
+    potentials[:, 3, 2] = np.inf  # one bad sample spoils the electrode
+    for one, other in zip(lifted(layer, *case), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_no_electrode_at_all_says_nothing(case):
+    sources, amplitude = lifted(DipoleSources(4), *case[:2], np.full((2, 30, 7), np.nan, "f4"))
+    assert np.all(sources == 0) and np.isfinite(amplitude).all()
+
+
 @pytest.mark.parametrize("true", [3, 31, 58])
 def test_a_dipole_near_the_surface_is_found(rng, true):
     """Minimum-norm sources are drawn to the electrodes, so the places lie on a sphere."""

@@ -110,6 +110,16 @@ def test_the_reference_of_the_recording_does_not_matter(model, rng):
     np.testing.assert_allclose(model.sample(moved, 4, 0), model.sample(x, 4, 0), atol=0.05)
 
 
+def test_lost_electrodes_are_as_good_as_absent(model, rng):
+    x = inputs(rng, electrodes=9)
+    x["bspm_mv"][:, [2, 5]] = np.nan
+    kept = [0, 1, 3, 4, 6, 7, 8]
+    fewer = x | {name: x[name][:, kept] for name in ("electrodes_mm", "bspm_mv")}
+    maps = model.sample(x, draws=3, seed=0)
+    assert np.isfinite(maps).all()
+    np.testing.assert_allclose(maps, model.sample(fewer, 3, seed=0), atol=0.05)
+
+
 def test_draws_of_a_case_do_not_depend_on_the_cases_after_it(model, rng):
     x = inputs(rng)
     maps = model.sample(x, draws=4, seed=3)
@@ -179,24 +189,27 @@ def test_the_code_comes_from_the_times_where_they_are_known(model, rng):
     assert np.abs(known["mean"] - prior["mean"]).max() > 1e-2
 
 
-@pytest.mark.parametrize("true", [0.5, 3.0])
-def test_calibration_finds_the_scale(certain, rng, true):
-    x = inputs(rng, cases=30)
-    certain.scale_factor.assign(true)
+@pytest.mark.parametrize(("factor", "power"), [(0.5, 1.0), (3.0, 0.7)])
+def test_calibration_finds_scale_and_shape(certain, rng, factor, power):
+    x = inputs(rng, cases=60)
+    certain.scale_factor.assign(factor)
+    certain.tail_power.assign(power)
     times = certain.sample(x, draws=39, seed=1)[0]
     certain.scale_factor.assign(0.01)  # where it starts doesn't matter
-    factor = certain.calibrate(x, times)
-    assert factor == pytest.approx(true, rel=0.2)
-    assert float(ops.convert_to_numpy(certain.scale_factor)) == pytest.approx(factor)
-    # nominal with other draws; 30 hearts hold about 360 values that vary freely
+    certain.tail_power.assign(1.9)
+    found = certain.calibrate(x, times)
+    assert found == pytest.approx(factor, rel=0.25)
+    assert float(ops.convert_to_numpy(certain.scale_factor)) == pytest.approx(found)
+    assert float(ops.convert_to_numpy(certain.tail_power)) == pytest.approx(power, rel=0.2)
+    # nominal with other draws; 60 hearts hold about 720 values that vary freely
     drawn = certain.sample(x, draws=39, seed=5)
     assert coverage(drawn, times, 0.9) == pytest.approx(0.9, abs=0.04)
+    assert coverage(drawn, times, 0.5) == pytest.approx(0.5, abs=0.05)
 
 
-@pytest.mark.parametrize(("level", "draws"), [(0.9, 18), (0.5, 2), (1.0, 100), (0.0, 100)])
-def test_calibration_needs_enough_draws(model, rng, level, draws):
-    with pytest.raises(ValueError, match=f"{draws} draws have no central interval of level"):
-        model.calibrate(inputs(rng), np.zeros((3, 20)), level, draws)
+def test_calibration_needs_enough_draws(model, rng):
+    with pytest.raises(ValueError, match="18 draws have no central 90 % interval"):
+        model.calibrate(inputs(rng), np.zeros((3, 20)), draws=18)
 
 
 def test_calibration_checks_the_times(model, rng):
