@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import uuid
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-import joblib
 import numpy as np
-import zarr
 from threadpoolctl import threadpool_limits
 
-import kecgi
+from kecgi.data.blocks import (
+    build_blocks,
+    create_store,
+    pending_blocks,
+    require_same_config,
+    require_same_version,
+    write_block,
+)
 from kecgi.data.cohort import CohortConfig, draw_anatomy, draw_case, require_valid
 from kecgi.data.store import (
     COORDINATES,
@@ -25,7 +28,6 @@ from kecgi.data.store import (
     content_digest,
     open_group,
 )
-from kecgi.data.zarr_files import COMPRESSORS, progress_bar, write_attributes
 from kecgi.geometry import Electrodes, Heart, by_name
 from kecgi.simulate import (
     TissueGraph,
@@ -34,9 +36,6 @@ from kecgi.simulate import (
     lead_field,
     solve,
 )
-
-EMPTY = {"float32": np.nan, "int32": -1, "bool": False}
-"""Fill values. Zarr doesn't write a chunk of nothing else; no block of any array is that."""
 
 
 def build(
@@ -77,29 +76,24 @@ def build(
     existing = path.exists() and not (path.is_dir() and not any(path.iterdir()))
     if existing:
         group = open_group(path, "r+")
-        _require_same(dict(group.attrs), config, path)
-        if group.attrs["complete"] and not _pending(group, path, Layout.of(group, config)):
+        there = CohortConfig.from_json(group.attrs["config"])
+        require_same_config(asdict(there), asdict(config), path)
+        if group.attrs["complete"] and not pending_blocks(group, path, Layout.of(group, config)):
             return path
     electrodes = require_valid(config)
     heart = None if config.geometry is None else draw_anatomy(config, 0)
     if not existing:
         _create(config, electrodes, path, _anatomy_digest(heart))
         group = open_group(path, "r+")
-    _require_same_work(dict(group.attrs), path, _anatomy_digest(heart))
-    layout = Layout.of(group, config)
-    pending = _pending(group, path, layout)
-    with progress_bar(progress, path, config.cases) as advance:
-        advance(config.cases - sum(_count(layout, b) for b in pending))
-        jobs = (joblib.delayed(_build_block)(config, path, b, heart) for b in pending)
-        for block in joblib.Parallel(workers, return_as="generator_unordered")(jobs):
-            advance(_count(layout, block))
-    digest = hashlib.sha256(group["build/sha256"][:].tobytes()).hexdigest()
-    if group.attrs["complete"] and group.attrs["digest"] != digest:
+    require_same_version(group.attrs, path)
+    if group.attrs["geometry_sha256"] != _anatomy_digest(heart):
         raise ValueError(
-            f"{path}: the rebuilt blocks differ from the ones that were lost, so the simulator has "
-            "changed; delete the folder and build it again"
+            f"{path} was begun with another heart than the one the geometry file holds now; "
+            "delete the folder, or build at another path"
         )
-    write_attributes(path, {"complete": True, "digest": digest})
+    layout = Layout.of(group, config)
+    job = partial(_build_block, config, path, heart, layout)
+    build_blocks(path, layout, job, workers=workers, progress=progress)
     return path
 
 
@@ -160,10 +154,11 @@ def simulate_anatomy(
     }
 
 
-def _build_block(config: CohortConfig, path: Path, block: int, heart: Heart | None) -> int:
-    """Simulate a block, write it and, once it is on disk, record it."""
-    group = zarr.open_group(path, mode="r+")
-    layout, per = Layout.of(group, config), config.cases_per_anatomy
+def _build_block(
+    config: CohortConfig, path: Path, heart: Heart | None, layout: Layout, block: int
+) -> None:
+    """Simulate a block and write it."""
+    per = config.cases_per_anatomy
     cases = layout.rows(block, "activation_ms")
     parts = []
     # one thread: with several, BLAS sums in another order and the last bits change
@@ -171,135 +166,47 @@ def _build_block(config: CohortConfig, path: Path, block: int, heart: Heart | No
         for index in range(cases.start // per, (cases.stop - 1) // per + 1):
             own = range(max(cases.start, index * per), min(cases.stop, (index + 1) * per))
             parts.append((own.start == index * per, simulate_anatomy(config, index, own, heart)))
-    sizes = np.zeros(len(VARIABLES), np.int64)
-    digests = np.zeros((len(VARIABLES), 32), np.uint8)
-    for column, (name, variable) in enumerate(VARIABLES.items()):
-        if variable.dims[0] == "case":
+    arrays = {}
+    for name in VARIABLES:
+        if layout.counts_cases(name):
             values = [part[name] for _, part in parts]
-            values = values[0] if len(values) == 1 else np.concatenate(values)
+            arrays[name] = values[0] if len(values) == 1 else np.concatenate(values)
         else:
             # an anatomy is written by the block in which it begins
-            values = np.array([part[name] for begins, part in parts if begins])
-        if not len(values):
-            continue
-        group[name][layout.rows(block, name)] = values
-        digests[column] = np.frombuffer(content_digest(values), np.uint8)
-        sizes[column] = _flush(path / layout.chunk_file(block, name))
-    group["build/sha256"][block] = digests
-    group["build/nbytes"][block] = sizes  # last: this is what makes the block count as built
-    return block
-
-
-def _flush(file: Path) -> int:
-    """Wait until a file is on disk and return its size."""
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())
-        return os.fstat(handle.fileno()).st_size
+            arrays[name] = np.array([part[name] for begins, part in parts if begins])
+    write_block(path, layout, block, arrays)
 
 
 def _create(config: CohortConfig, electrodes: Electrodes, path: Path, anatomy: str | None) -> None:
-    """Make a store without blocks. It appears at its path as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    layout = Layout.new(config)
+    """Make a store without blocks."""
     axes = [config.spacing_mm * (np.arange(n) - (n - 1) / 2) for n in config.shape]
-    coordinates = {
+    values = {
         **dict(zip("xyz", axes, strict=True)),
         "time_ms": config.time_ms,
         "electrode_name": np.array(electrodes.names, np.dtypes.StringDType()),
     }
-    sizes = {
-        "case": config.cases,
-        "anatomy_index": config.anatomies,
-        "electrode": len(electrodes),
-        "time": config.samples,
-        "onset": config.max_onsets,
-        "axis": 3,
-        **dict(zip("xyz", config.shape, strict=True)),
-    }
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        group = zarr.create_group(
-            temporary,
-            attributes={
-                "format": FORMAT,
-                "format_version": FORMAT_VERSION,
-                "title": "activation maps and body-surface potentials, simulated",
-                "config": config.to_json(),
-                "seed": config.seed,
-                "kecgi_version": kecgi.__version__,
-                "geometry_sha256": anatomy,
-                "complete": False,
-                "digest": None,
-                "coordinates": " ".join(n for n in COORDINATES if n not in sizes),
-            },
-        )
-        for name, variable in VARIABLES.items():
-            shape = tuple(sizes[d] for d in variable.dims)
-            rows = layout.chunk_rows(name)
-            group.create_array(
-                name,
-                shape=shape,
-                chunks=(rows, *shape[1:]),
-                dtype=variable.dtype,
-                fill_value=EMPTY[variable.dtype],
-                compressors=COMPRESSORS,
-                dimension_names=variable.dims,
-                attributes={"units": variable.units, "description": variable.description},
-            )
-        for name, variable in COORDINATES.items():
-            group.create_array(
-                name,
-                data=coordinates[name],
-                dimension_names=variable.dims,
-                attributes={"units": variable.units, "description": variable.description},
-            )
-        record = group.create_group("build", attributes={"arrays": list(VARIABLES)})
-        for name, dtype, extra in (("nbytes", "int64", ()), ("sha256", "uint8", (32,))):
-            record.create_array(
-                name,
-                shape=(layout.blocks, len(VARIABLES), *extra),
-                chunks=(1, len(VARIABLES), *extra),
-                dtype=dtype,
-                fill_value=0,
-                dimension_names=("block", "array", "byte")[: 2 + len(extra)],
-            )
-        write_attributes(temporary, {})
-        temporary.replace(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _pending(group: zarr.Group, path: Path, layout: Layout) -> list[int]:
-    """Blocks that are not built, or whose files have been lost."""
-    sizes = group["build/nbytes"][:]
-    return [b for b in range(layout.blocks) if not sizes[b, 0] or layout.damaged(path, b, sizes[b])]
-
-
-def _require_same(attributes: dict, config: CohortConfig, path: Path) -> None:
-    there, wanted = asdict(CohortConfig.from_json(attributes["config"])), asdict(config)
-    differing = [
-        f"{k} {there[k]!r} there, {wanted[k]!r} here" for k in wanted if there[k] != wanted[k]
-    ]
-    if differing:
-        raise ValueError(
-            f"{path} holds another cohort: {'; '.join(differing)}; "
-            "give the config of that cohort or another path"
-        )
-
-
-def _require_same_work(attributes: dict, path: Path, anatomy: str | None) -> None:
-    """Refuse to mix blocks of two versions, or of two hearts under one file name."""
-    if attributes["kecgi_version"] != kecgi.__version__:
-        raise ValueError(
-            f"{path} was begun by kecgi {attributes['kecgi_version']}, this is "
-            f"{kecgi.__version__}; delete the folder, or build at another path"
-        )
-    if attributes["geometry_sha256"] != anatomy:
-        raise ValueError(
-            f"{path} was begun with another heart than the one the geometry file holds now; "
-            "delete the folder, or build at another path"
-        )
+    create_store(
+        path,
+        Layout.new(config),
+        {
+            "case": config.cases,
+            "anatomy_index": config.anatomies,
+            "electrode": len(electrodes),
+            "time": config.samples,
+            "onset": config.max_onsets,
+            "axis": 3,
+            **dict(zip("xyz", config.shape, strict=True)),
+        },
+        {name: (variable, values[name]) for name, variable in COORDINATES.items()},
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "title": "activation maps and body-surface potentials, simulated",
+            "config": config.to_json(),
+            "seed": config.seed,
+            "geometry_sha256": anatomy,
+        },
+    )
 
 
 def _anatomy_digest(heart: Heart | None) -> str | None:
@@ -307,8 +214,3 @@ def _anatomy_digest(heart: Heart | None) -> str | None:
         return None
     share = heart.mask if heart.fraction is None else heart.fraction
     return hashlib.sha256(content_digest(heart.mask) + content_digest(share)).hexdigest()
-
-
-def _count(layout: Layout, block: int) -> int:
-    rows = layout.rows(block, "activation_ms")
-    return rows.stop - rows.start

@@ -7,10 +7,11 @@ units and a description. Its group ``build`` keeps the size and the SHA-256 of e
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import zarr
@@ -76,11 +77,14 @@ class Layout:
         Size of the cohort.
     block_cases : int
         Cases in a block.
+    variables : mapping of str to Variable
+        The arrays; the first dimension of each counts cases, or is "anatomy_index".
     """
 
     cases: int
     cases_per_anatomy: int
     block_cases: int
+    variables: Mapping[str, Variable] = field(default_factory=lambda: VARIABLES, repr=False)
 
     @classmethod
     def new(cls, config: CohortConfig) -> Layout:
@@ -99,28 +103,36 @@ class Layout:
         """Number of blocks."""
         return -(-self.cases // self.block_cases)
 
+    def counts_cases(self, name: str) -> bool:
+        """Whether an array has a row per case; else it has one per anatomy."""
+        return self.variables[name].dims[0] != "anatomy_index"
+
+    def count(self, block: int) -> int:
+        """Count the cases of a block."""
+        return min(self.block_cases, self.cases - block * self.block_cases)
+
     def chunk_rows(self, name: str) -> int:
         """Rows in a chunk of an array."""
-        if VARIABLES[name].dims[0] == "case":
+        if self.counts_cases(name):
             return self.block_cases
         return max(1, self.block_cases // self.cases_per_anatomy)
 
     def rows(self, block: int, name: str) -> slice:
         """Rows of an array that a block holds; of the anatomies, those that begin in it."""
         low, high = block * self.block_cases, min((block + 1) * self.block_cases, self.cases)
-        if VARIABLES[name].dims[0] == "case":
+        if self.counts_cases(name):
             return slice(low, high)
         return slice(-(-low // self.cases_per_anatomy), -(-high // self.cases_per_anatomy))
 
     def chunk_file(self, block: int, name: str) -> str:
         """Path of a block's chunk of an array inside the store."""
         chunk = self.rows(block, name).start // self.chunk_rows(name)
-        return "/".join([name, "c", str(chunk), *["0"] * (len(VARIABLES[name].dims) - 1)])
+        return "/".join([name, "c", str(chunk), *["0"] * (len(self.variables[name].dims) - 1)])
 
     def damaged(self, path: Path, block: int, sizes: np.ndarray) -> list[str]:
         """Files of a block that are missing or not as long as recorded, with the reason."""
         wrong = []
-        for name, size in zip(VARIABLES, sizes, strict=True):
+        for name, size in zip(self.variables, sizes, strict=True):
             if size:
                 file = path / self.chunk_file(block, name)
                 if not file.is_file():
@@ -131,14 +143,14 @@ class Layout:
 
 
 @dataclass(frozen=True, eq=False)
-class Cohort:
-    """A complete store, read from disk as needed. Made by `open_store`; may be pickled.
+class BlockStore:
+    """A complete store that was built in blocks, read from disk as needed; may be pickled.
 
     Parameters
     ----------
     path : Path
         The store's folder.
-    config : CohortConfig
+    config : object
         What it was built from.
     attributes : dict
         The root's attributes, among them ``digest`` and ``kecgi_version``.
@@ -147,12 +159,14 @@ class Cohort:
     """
 
     path: Path
-    config: CohortConfig
+    config: Any
     attributes: dict
     layout: Layout
 
+    coordinates: ClassVar[Mapping[str, Variable]] = {}
+
     def __len__(self) -> int:
-        return self.config.cases
+        return self.layout.cases
 
     @property
     def digest(self) -> str:
@@ -163,27 +177,7 @@ class Cohort:
     def arrays(self) -> dict[str, zarr.Array]:
         """The Zarr arrays by name."""
         group = zarr.open_group(self.path, mode="r")
-        return {name: group[name] for name in (*VARIABLES, *COORDINATES)}
-
-    @cached_property
-    def anatomy(self) -> np.ndarray:
-        """Anatomy of each case."""
-        return self.arrays["anatomy"][:]
-
-    @cached_property
-    def electrode_names(self) -> tuple[str, ...]:
-        """Names of the electrodes."""
-        return tuple(map(str, self.arrays["electrode_name"][:]))
-
-    @cached_property
-    def time_ms(self) -> np.ndarray:
-        """Sampling times of the body-surface potentials."""
-        return self.arrays["time_ms"][:]
-
-    @cached_property
-    def coordinates_mm(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Voxel centres along x, y and z."""
-        return tuple(self.arrays[name][:] for name in "xyz")
+        return {name: group[name] for name in (*self.layout.variables, *self.coordinates)}
 
     def blocks(self, name: str, rows: slice | np.ndarray = slice(None)) -> Iterator[np.ndarray]:
         """Read an array one chunk at a time.
@@ -191,7 +185,7 @@ class Cohort:
         Parameters
         ----------
         name : str
-            Name of an array in `VARIABLES`.
+            Name of an array with a row per case or anatomy.
         rows : slice or ndarray of int
             Cases, or anatomies for the arrays that have them; an array of indices must rise.
 
@@ -232,16 +226,6 @@ class Cohort:
         array = self._array(name)
         return np.concatenate(parts) if parts else np.empty((0, *array.shape[1:]), array.dtype)
 
-    def case(self, index: int) -> dict[str, np.ndarray]:
-        """Return everything about one case, its heart and electrodes included."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"case {index} of a cohort of {len(self)}")
-        anatomy = int(self.anatomy[index])
-        row = {"case": index, "anatomy_index": anatomy}
-        return {
-            name: self._array(name)[row[variable.dims[0]]] for name, variable in VARIABLES.items()
-        }
-
     def verify(self) -> None:
         """Read everything and compare it with the digests of the build.
 
@@ -253,7 +237,7 @@ class Cohort:
         sha256 = zarr.open_group(self.path, mode="r")["build/sha256"][:]
         wrong = []
         for block in range(self.layout.blocks):
-            for column, name in enumerate(VARIABLES):
+            for column, name in enumerate(self.layout.variables):
                 rows = self.layout.rows(block, name)
                 if rows.start == rows.stop:
                     continue
@@ -266,8 +250,10 @@ class Cohort:
             raise ValueError("\n".join(wrong))
 
     def _array(self, name: str) -> zarr.Array:
-        if name not in VARIABLES:
-            raise ValueError(f"{name!r} is not an array of cases, expected one of {[*VARIABLES]}")
+        if name not in self.layout.variables:
+            raise ValueError(
+                f"{name!r} is not an array of cases, expected one of {[*self.layout.variables]}"
+            )
         return self.arrays[name]
 
     def _decode(self, name: str, rows: slice) -> np.ndarray:
@@ -277,13 +263,50 @@ class Cohort:
             raise ValueError(self._damage(name, rows, f"can't be decoded ({error})")) from error
 
     def _damage(self, name: str, rows: slice, what: str) -> str:
-        per = self.config.cases_per_anatomy if VARIABLES[name].dims[0] != "case" else 1
+        per = 1 if self.layout.counts_cases(name) else self.layout.cases_per_anatomy
         block = rows.start * per // self.layout.block_cases
         file = self.path / self.layout.chunk_file(block, name)
         return (
             f"{name}, block {block} of {self.layout.blocks} {what}; "
             f"delete {file} and build again to restore it"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort(BlockStore):
+    """Activation maps and potentials; `config` is a `CohortConfig`. Made by `open_store`."""
+
+    coordinates = COORDINATES
+
+    @cached_property
+    def anatomy(self) -> np.ndarray:
+        """Anatomy of each case."""
+        return self.arrays["anatomy"][:]
+
+    @cached_property
+    def electrode_names(self) -> tuple[str, ...]:
+        """Names of the electrodes."""
+        return tuple(map(str, self.arrays["electrode_name"][:]))
+
+    @cached_property
+    def time_ms(self) -> np.ndarray:
+        """Sampling times of the body-surface potentials."""
+        return self.arrays["time_ms"][:]
+
+    @cached_property
+    def coordinates_mm(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Voxel centres along x, y and z."""
+        return tuple(self.arrays[name][:] for name in "xyz")
+
+    def case(self, index: int) -> dict[str, np.ndarray]:
+        """Return everything about one case, its heart and electrodes included."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"case {index} of a cohort of {len(self)}")
+        anatomy = int(self.anatomy[index])
+        row = {"case": index, "anatomy_index": anatomy}
+        return {
+            name: self._array(name)[row[variable.dims[0]]] for name, variable in VARIABLES.items()
+        }
 
 
 def open_store(path: str | Path) -> Cohort:
@@ -303,9 +326,15 @@ def open_store(path: str | Path) -> Cohort:
     attributes = dict(group.attrs)
     config = CohortConfig.from_json(attributes["config"])
     layout = Layout.of(group, config)
+    require_complete(path, group, layout)
+    return Cohort(path, config, attributes, layout)
+
+
+def require_complete(path: Path, group: zarr.Group, layout: Layout) -> None:
+    """Raise as `open_store` does where blocks of a store are missing or damaged."""
     sizes = group["build/nbytes"][:]
     finished = int(np.count_nonzero(sizes[:, 0]))
-    if finished < layout.blocks or not attributes["complete"]:
+    if finished < layout.blocks or not group.attrs["complete"]:
         raise ValueError(
             f"{path} is incomplete: {finished} of {layout.blocks} blocks are built; "
             "run build again with the same config to resume"
@@ -316,10 +345,11 @@ def open_store(path: str | Path) -> Cohort:
             f"{path} is damaged: {'; '.join(wrong[:5])}{' …' if len(wrong) > 5 else ''}; "
             "run build again with the same config to restore it"
         )
-    return Cohort(path, config, attributes, layout)
 
 
-def open_group(path: Path, mode: str = "r") -> zarr.Group:
+def open_group(
+    path: Path, mode: str = "r", expected: str = FORMAT, expected_version: int = FORMAT_VERSION
+) -> zarr.Group:
     """Open the Zarr group of a store, complete or not; raises as `open_store` does."""
     if not path.exists():
         raise FileNotFoundError(f"no dataset at {path}; make it with kecgi.data.build")
@@ -328,11 +358,13 @@ def open_group(path: Path, mode: str = "r") -> zarr.Group:
         kind, version = group.attrs.get("format"), group.attrs.get("format_version")
     except Exception as error:  # no group, or metadata that can't be parsed
         raise ValueError(f"{path} is not a kecgi dataset: {error}") from error
-    if kind != FORMAT:
-        raise ValueError(f"{path} is not a kecgi dataset: its format is {kind!r}, not {FORMAT!r}")
-    if version != FORMAT_VERSION:
+    if kind != expected:
         raise ValueError(
-            f"{path} has format version {version!r}, this kecgi reads {FORMAT_VERSION}; "
+            f"{path} is not a kecgi dataset of this kind: its format is {kind!r}, not {expected!r}"
+        )
+    if version != expected_version:
+        raise ValueError(
+            f"{path} has format version {version!r}, this kecgi reads {expected_version}; "
             "build the dataset again in a new folder"
         )
     return group

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
+import kecgi
 from kecgi.data import CohortConfig, build, open_store, simulate_anatomy
 from kecgi.data.store import VARIABLES
 from kecgi.simulate import action_potential, lead_field
@@ -76,8 +77,8 @@ def test_killed_in_the_middle_of_a_block_and_resumed(small_config, cohort, tmp_p
     path = tmp_path / "killed.zarr"
     script = f"""
         import importlib, os, signal
-        from kecgi.data import CohortConfig
-        module = importlib.import_module("kecgi.data.build")
+        from kecgi.data import CohortConfig, build
+        module = importlib.import_module("kecgi.data.blocks")
         flush, written = module._flush, []
 
         def die(file):
@@ -87,7 +88,7 @@ def test_killed_in_the_middle_of_a_block_and_resumed(small_config, cohort, tmp_p
             return flush(file)
 
         module._flush = die
-        module.build(CohortConfig.from_json({small_config.to_json()!r}), {str(path)!r})
+        build(CohortConfig.from_json({small_config.to_json()!r}), {str(path)!r})
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
@@ -134,7 +135,7 @@ def test_another_version_is_not_mixed_in(small_config, tmp_path, monkeypatch):
     path = tmp_path / "old.zarr"
     build(small_config, path, progress=False)
     (path / "bspm_mv" / "c" / "1" / "0" / "0").unlink()
-    monkeypatch.setattr(build_module.kecgi, "__version__", "99.0")
+    monkeypatch.setattr(kecgi, "__version__", "99.0")
     with pytest.raises(ValueError, match="begun by kecgi .*, this is 99.0"):
         build(small_config, path, progress=False)
 
