@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class LeadScale:
-    """Each lead's range in mV to [-1, 1], and which records stay within it.
+    """Each lead's range in mV to [0, 1], and which records stay within it.
 
     The limits of a lead are percentiles, over the training records, of the records' minima and
     maxima. A record is inside where every sample of every lead is strictly between them: this is
@@ -23,7 +23,7 @@ class LeadScale:
     leads : sequence of str
         Lead names.
     low_mv, high_mv : sequence of float
-        What becomes -1 and 1 in each lead.
+        What becomes 0 and 1 in each lead.
     """
 
     leads: tuple[str, ...]
@@ -75,14 +75,14 @@ class LeadScale:
         return within.all(axis=-1)
 
     def apply(self, ecg_mv: np.ndarray) -> np.ndarray:
-        """Scale records, shape (..., time, leads); what lies outside continues beyond ±1."""
+        """Scale records, shape (..., time, leads); what lies outside continues linearly."""
         low, span = self._low_span(ecg_mv)
-        return 2 * (ecg_mv - low) / span - 1
+        return (ecg_mv - low) / span
 
     def invert(self, scaled: np.ndarray) -> np.ndarray:
         """Return records in mV."""
         low, span = self._low_span(scaled)
-        return (scaled + 1) / 2 * span + low
+        return scaled * span + low
 
     def to_json(self) -> str:
         """Return the scale as one JSON object, to be stored with a model."""

@@ -158,6 +158,16 @@ class ActionPotential:
         grid = self.start_ms + self.step_ms * np.arange(self.v.size)
         return np.interp(time_ms, grid, self.v, left=0.0)
 
+    def stretched(self, factor: float) -> ActionPotential:
+        """Return the action potential slowed down; a factor of 2 doubles its duration."""
+        if not 0 < factor < np.inf:
+            raise ValueError(f"factor is {factor}, expected a finite positive number")
+        return ActionPotential(self.start_ms * factor, self.step_ms * factor, self.v)
+
+    def duration_ms(self, level: float = 0.1) -> float:
+        """Time from the upstroke until the voltage is below a level for good."""
+        return float(self.start_ms + self.step_ms * (np.flatnonzero(self.v > level)[-1] + 1))
+
     def averaged(self, width_ms: float) -> ActionPotential:
         """Return the mean over a sliding window.
 
