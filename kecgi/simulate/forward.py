@@ -76,12 +76,13 @@ def lead_field(
     electrodes.require_outside(heart)
     graph = graph or TissueGraph.from_heart(heart)
     scale = VM_RANGE_MV * sigma_i / (4 * np.pi * sigma_b) * np.prod(heart.spacing_mm)
-    return _dipole_matrix(
+    return dipole_matrix(
         graph.positions_mm.astype(np.float32),
         graph.neighbours,
         graph.spacing_mm.astype(np.float32),
         (-scale * tissue_share(heart)).astype(np.float32),
         np.ascontiguousarray(electrodes.positions_mm.T, np.float32),
+        np.float32(0),
     )
 
 
@@ -179,7 +180,8 @@ def body_surface_potentials(
 
 
 @numba.njit(cache=True, fastmath=True)
-def _dipole_matrix(positions, neighbours, spacing, weight, electrodes):
+def dipole_matrix(positions, neighbours, spacing, weight, electrodes, squared_height):
+    """Sum the dipoles of all voxels; electrodes may stand at a height above the sources."""
     n, count = len(positions), electrodes.shape[1]
     matrix = np.zeros((n, count), np.float32)
     kernel = np.empty((3, count), np.float32)
@@ -188,7 +190,7 @@ def _dipole_matrix(positions, neighbours, spacing, weight, electrodes):
             x = electrodes[0, e] - positions[i, 0]
             y = electrodes[1, e] - positions[i, 1]
             z = electrodes[2, e] - positions[i, 2]
-            squared = x * x + y * y + z * z
+            squared = x * x + y * y + z * z + squared_height
             inverse = weight[i] / (squared * np.sqrt(squared))
             kernel[0, e] = x * inverse
             kernel[1, e] = y * inverse
