@@ -34,7 +34,7 @@ def test_package_alone_is_light():
 
 
 @pytest.mark.parametrize(
-    "part", ["geometry", "simulate", "data", "evaluate", "figures", "tracking"]
+    "part", ["geometry", "simulate", "data", "inverse", "evaluate", "figures", "tracking"]
 )
 def test_only_models_need_a_framework(part):
     assert not loaded(f"import kecgi.{part}") & FRAMEWORKS

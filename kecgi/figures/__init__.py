@@ -5,6 +5,7 @@ from kecgi.figures.bspm import bspm_image, bspm_traces
 from kecgi.figures.geometry import electrode_view
 from kecgi.figures.latent import bspm_traversal, map_traversal
 from kecgi.figures.posterior import reliability, sd_against_error
+from kecgi.figures.surface import l_curve, surface_maps
 from kecgi.figures.training import learning_curves, model_comparison
 
 __all__ = [
@@ -13,9 +14,11 @@ __all__ = [
     "bspm_traces",
     "bspm_traversal",
     "electrode_view",
+    "l_curve",
     "learning_curves",
     "map_traversal",
     "model_comparison",
     "reliability",
     "sd_against_error",
+    "surface_maps",
 ]
