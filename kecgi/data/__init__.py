@@ -6,29 +6,44 @@ Batches for Keras are in `kecgi.data.batches`, which imports Keras and is not im
 from kecgi.data.build import build, simulate_anatomy
 from kecgi.data.cohort import CasePlan, CohortConfig, draw_anatomy, draw_case
 from kecgi.data.disturbance import Disturbance
+from kecgi.data.egm_cohort import EGMConfig
+from kecgi.data.egm_store import EGMCohort, build_egm, open_egm
 from kecgi.data.noise import add_noise
-from kecgi.data.scaling import MapScale, SignalScale
+from kecgi.data.scaling import AmplitudeScale, MapScale, SignalScale
 from kecgi.data.slices import coarsen, slice_index
-from kecgi.data.splits import Split, by_anatomy, by_simulation, by_slice_leaky, check_disjoint
+from kecgi.data.splits import (
+    Split,
+    by_anatomy,
+    by_rhythm,
+    by_simulation,
+    by_slice_leaky,
+    check_disjoint,
+)
 from kecgi.data.store import Cohort, open_store
 
 __all__ = [
+    "AmplitudeScale",
     "CasePlan",
     "Cohort",
     "CohortConfig",
     "Disturbance",
+    "EGMCohort",
+    "EGMConfig",
     "MapScale",
     "SignalScale",
     "Split",
     "add_noise",
     "build",
+    "build_egm",
     "by_anatomy",
+    "by_rhythm",
     "by_simulation",
     "by_slice_leaky",
     "check_disjoint",
     "coarsen",
     "draw_anatomy",
     "draw_case",
+    "open_egm",
     "open_store",
     "simulate_anatomy",
     "slice_index",

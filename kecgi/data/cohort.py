@@ -86,16 +86,16 @@ class CohortConfig:
     def __post_init__(self) -> None:
         least = {"anatomies": 1, "cases_per_anatomy": 1, "max_onsets": 1, "samples": 2, "seed": 0}
         for name, low in least.items():
-            _require_integer(name, getattr(self, name), low)
+            require_integer(name, getattr(self, name), low)
         if not isinstance(self.shape, tuple | list) or len(self.shape) != 3:
             raise ValueError(f"shape is {self.shape!r}, expected three voxel counts")
         for n in self.shape:
-            _require_integer("each count in shape", n, 4)
+            require_integer("each count in shape", n, 4)
         for name in ("spacing_mm", "sampling_hz"):
-            _require_number(name, getattr(self, name))
+            require_number(name, getattr(self, name))
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
-        _require_number("max_onset_delay_ms", self.max_onset_delay_ms)
+        require_number("max_onset_delay_ms", self.max_onset_delay_ms)
         if self.max_onset_delay_ms < 0:
             raise ValueError(
                 f"max_onset_delay_ms is {self.max_onset_delay_ms}, expected at least 0"
@@ -103,7 +103,7 @@ class CohortConfig:
         if not isinstance(self.speed_mm_per_ms, tuple | list) or len(self.speed_mm_per_ms) != 2:
             raise ValueError(f"speed_mm_per_ms is {self.speed_mm_per_ms!r}, expected (low, high)")
         for v in self.speed_mm_per_ms:
-            _require_number("each speed in speed_mm_per_ms", v)
+            require_number("each speed in speed_mm_per_ms", v)
         low, high = self.speed_mm_per_ms
         if not 0 < low <= high <= 10:
             raise ValueError(
@@ -320,14 +320,16 @@ def _reach_mm(config: CohortConfig, index: int) -> float:
     return math.hypot(across, shape.lv_length_mm) + max(map(abs, shape.shift_mm))
 
 
-def _require_integer(name: str, value: object, low: int) -> None:
+def require_integer(name: str, value: object, low: int) -> None:
+    """Raise TypeError or ValueError unless a field is an integer of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} is {value!r}, expected an integer")
     if value < low:
         raise ValueError(f"{name} is {value}, expected at least {low}")
 
 
-def _require_number(name: str, value: object) -> None:
+def require_number(name: str, value: object) -> None:
+    """Raise TypeError or ValueError unless a field is a finite number."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r}, expected a number")
     if not math.isfinite(value):

@@ -121,3 +121,77 @@ class SignalScale:
     def from_dict(cls, values: dict[str, float]) -> SignalScale:
         """Read what `to_dict` wrote."""
         return cls(**values)
+
+
+@dataclass(frozen=True, eq=False)
+class AmplitudeScale:
+    """Signals in mV to about [-1, 1], one factor for all channels of a row, so 0 mV stays 0.
+
+    A factor per channel would lose which electrode is near the source. `per_group` gives each
+    simulation its own factor, and keeps them; `whole` gives one, which signals that were never
+    measured, such as generated ones, can be taken back to mV with.
+
+    Parameters
+    ----------
+    peak_mv : ndarray, shape (n,) or ()
+        Magnitude that becomes 1, of each row or of all.
+    """
+
+    peak_mv: np.ndarray
+
+    def __post_init__(self) -> None:
+        peak = np.asarray(self.peak_mv, np.float32)
+        if peak.ndim > 1 or not np.all(np.isfinite(peak)) or not np.all(peak > 0):
+            raise ValueError(
+                f"peak_mv of shape {peak.shape} is {peak}, expected a positive number, or one a row"
+            )
+        object.__setattr__(self, "peak_mv", peak)
+
+    @classmethod
+    def per_group(cls, signals_mv: np.ndarray, group: np.ndarray) -> AmplitudeScale:
+        """Take the largest magnitude of each group's rows.
+
+        Parameters
+        ----------
+        signals_mv : ndarray, shape (n, ...)
+            Signals.
+        group : ndarray, shape (n,)
+            Group of each row, such as its simulation.
+        """
+        _, number = np.unique(group, return_inverse=True)
+        peaks = np.zeros(number.max() + 1, np.float32)
+        np.maximum.at(peaks, number, _peaks(signals_mv))
+        return cls(peaks[number])
+
+    @classmethod
+    def whole(cls, signals_mv: np.ndarray) -> AmplitudeScale:
+        """Take the largest magnitude of training signals, shape (n, ...)."""
+        return cls(_peaks(signals_mv).max())
+
+    def apply(self, signals_mv: np.ndarray) -> np.ndarray:
+        """Scale signals, (n, ...); n as many as the scale has, where it has one a row."""
+        return signals_mv / self._factor(signals_mv)
+
+    def invert(self, scaled: np.ndarray) -> np.ndarray:
+        """Return signals in mV."""
+        return scaled * self._factor(scaled)
+
+    def to_dict(self) -> dict[str, float | list[float]]:
+        """Return the fields, for JSON."""
+        return {"peak_mv": self.peak_mv.tolist()}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> AmplitudeScale:
+        """Read what `to_dict` wrote."""
+        return cls(**values)
+
+    def _factor(self, signals: np.ndarray) -> np.ndarray:
+        if self.peak_mv.ndim and len(signals) != len(self.peak_mv):
+            raise ValueError(f"{len(signals)} signals, expected {len(self.peak_mv)} as were scaled")
+        if not self.peak_mv.ndim:
+            return self.peak_mv
+        return self.peak_mv.reshape(-1, *(1,) * (np.ndim(signals) - 1))
+
+
+def _peaks(signals: np.ndarray) -> np.ndarray:
+    return np.abs(signals).reshape(len(signals), -1).max(axis=1)

@@ -16,7 +16,7 @@ class Split:
     Parameters
     ----------
     kind : str
-        "anatomy", "simulation" or "slice (leaky)"; goes into every report.
+        "anatomy", "simulation", "simulation, by rhythm" or "slice (leaky)"; goes into every report.
     train, validation, test : ndarray of int
         Indices of cases, or of slices for the leaky split.
     """
@@ -61,6 +61,32 @@ def by_simulation(
     See `by_anatomy` for `fractions` and `seed`.
     """
     return Split("simulation", *_draw(cases, fractions, seed, "cases"))
+
+
+def by_rhythm(
+    rhythm: np.ndarray, fractions: tuple[float, float, float] = (0.7, 0.15, 0.15), seed: int = 0
+) -> Split:
+    """Split simulations so that each part has its share of each rhythm.
+
+    Parameters
+    ----------
+    rhythm : ndarray of int, shape (simulations,)
+        Rhythm of each simulation, as in `EGMCohort.rhythm`.
+    fractions, seed
+        As in `by_anatomy`; a part with a share gets at least one simulation of each rhythm.
+
+    Raises
+    ------
+    ValueError
+        Where the shares don't add up to 1, or a rhythm has too few simulations.
+    """
+    parts = [[], [], []]
+    for name in np.unique(rhythm):
+        own = np.flatnonzero(rhythm == name)
+        drawn = _draw(len(own), fractions, seed, f"simulations of rhythm {name}")
+        for part, chosen in zip(parts, drawn, strict=True):
+            part.append(own[chosen])
+    return Split("simulation, by rhythm", *(np.sort(np.concatenate(part)) for part in parts))
 
 
 def by_slice_leaky(

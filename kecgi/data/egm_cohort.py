@@ -1,0 +1,292 @@
+"""Atrial electrograms and body-surface potentials by rhythm: the config, and one simulation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+
+from kecgi.data.cohort import require_integer, require_number
+from kecgi.geometry import Electrodes, Heart, load_heart, spread_points, vest
+from kecgi.geometry.atrium import AtrialShape, atria, matching_voxels
+from kecgi.simulate import TissueGraph, lead_field
+from kecgi.simulate.electrograms import bipolar_pairs, near_field, resample
+from kecgi.simulate.rhythms import FRAME_MS, RHYTHMS, RhythmError, draw_plan, play
+
+LEAD_RINGS, LEADS_PER_RING = 8, 8
+"""The vest's electrodes: 64 leads."""
+
+_RUN, _TORSO, _BIPOLES = 0, 1, 2  # first element of the spawn keys
+
+
+@dataclass(frozen=True)
+class EGMConfig:
+    """What a dataset of electrograms consists of. Equal configs give equal data.
+
+    Parameters
+    ----------
+    simulations_per_rhythm : int
+        Simulations of each rhythm, each in atria of its own; 17 of four rhythms are the paper's 68.
+    rhythms : tuple of str
+        Rhythms to simulate, from `kecgi.simulate.rhythms.RHYTHMS`.
+    placements : int
+        Torsos of each simulation: sizes of the vest and places of the atria in it.
+    windows : int
+        Windows of each simulation, one after the other.
+    window_ms : float
+        Length of a window.
+    sampling_hz : float
+        Sampling rate of all signals.
+    nodes : int
+        Unipolar electrodes on the wall, spread evenly. Node k is at the same place of the atria in
+        each simulation, and any first few nodes are spread evenly as well.
+    bipoles : int
+        Bipolar pairs on the wall, at places drawn anew in each simulation.
+    bipole_mm : float
+        Distance of the two electrodes in a pair.
+    height_mm : float
+        Height of these electrodes above the wall.
+    spacing_mm : float
+        Grid step.
+    geometry : str, optional
+        Path of an atrial wall for `kecgi.geometry.load_heart`, to simulate everything in; stray
+        components are dropped, and it keeps its own grid if it is an image. Drawn from the family
+        of `kecgi.geometry.atrium` if absent.
+    right : bool
+        Whether the family's atria have a right one.
+    fronts : {"monodomain", "eikonal"}
+        Solver of the paced rhythms, see `kecgi.simulate.rhythms.play`.
+    attempts : int
+        Runs that are drawn, at the most, until one is in the rhythm asked for.
+    seed : int
+        Root of every random draw.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a field is not of its type or lies out of its range.
+    """
+
+    simulations_per_rhythm: int = 17
+    rhythms: tuple[str, ...] = RHYTHMS
+    placements: int = 10
+    windows: int = 1
+    window_ms: float = 2000.0
+    sampling_hz: float = 200.0
+    nodes: int = 2048
+    bipoles: int = 32
+    bipole_mm: float = 4.0
+    height_mm: float = 1.5
+    spacing_mm: float = 1.0
+    geometry: str | None = None
+    right: bool = True
+    fronts: str = "monodomain"
+    attempts: int = 30
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = dict.fromkeys(
+            ("simulations_per_rhythm", "placements", "windows", "nodes", "bipoles", "attempts"), 1
+        )
+        for name, low in {**least, "seed": 0}.items():
+            require_integer(name, getattr(self, name), low)
+            object.__setattr__(self, name, int(getattr(self, name)))
+        for name in ("window_ms", "sampling_hz", "bipole_mm", "height_mm", "spacing_mm"):
+            require_number(name, getattr(self, name))
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
+            object.__setattr__(self, name, float(getattr(self, name)))
+        rhythms = tuple(self.rhythms)
+        if not rhythms or len(set(rhythms)) < len(rhythms) or not set(rhythms) <= set(RHYTHMS):
+            raise ValueError(
+                f"rhythms is {self.rhythms!r}, expected different names out of {list(RHYTHMS)}"
+            )
+        object.__setattr__(self, "rhythms", rhythms)
+        if self.fronts not in ("monodomain", "eikonal"):
+            raise ValueError(f"fronts is {self.fronts!r}, expected 'monodomain' or 'eikonal'")
+        if self.geometry is not None and not isinstance(self.geometry, str):
+            raise TypeError(f"geometry is {self.geometry!r}, expected the path of a file as a str")
+        if not isinstance(self.right, bool):
+            raise TypeError(f"right is {self.right!r}, expected True or False")
+        if self.sampling_hz * FRAME_MS > 1000:
+            raise ValueError(f"sampling_hz is {self.sampling_hz}, expected at most 1000")
+        samples = self.window_ms * self.sampling_hz / 1000
+        if abs(samples - round(samples)) > 1e-6 or self.window_ms % FRAME_MS:
+            raise ValueError(
+                f"window_ms is {self.window_ms}, expected whole ms that hold a whole number of "
+                f"samples at {self.sampling_hz} Hz, not {samples:g}"
+            )
+
+    @property
+    def simulations(self) -> int:
+        """Number of simulations."""
+        return self.simulations_per_rhythm * len(self.rhythms)
+
+    @property
+    def samples(self) -> int:
+        """Samples in a window."""
+        return round(self.window_ms * self.sampling_hz / 1000)
+
+    @property
+    def time_ms(self) -> np.ndarray:
+        """Sampling times of a window."""
+        return np.arange(self.samples) * (1000.0 / self.sampling_hz)
+
+    @property
+    def identity(self) -> str:
+        """Twelve hexadecimal digits that name this config, for example in a folder's name."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def rhythm(self, simulation: int) -> str:
+        """Rhythm of a simulation: they take turns."""
+        return self.rhythms[simulation % len(self.rhythms)]
+
+    def to_json(self) -> str:
+        """Return the config as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> EGMConfig:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            Where the text is not a JSON object of this class's fields.
+        """
+        values = json.loads(text)
+        known = [f.name for f in fields(cls)]
+        if not isinstance(values, dict) or set(values) - set(known):
+            raise ValueError(f"not a config of electrograms: {text[:200]!r}; its fields: {known}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+@lru_cache(maxsize=2)
+def template(config: EGMConfig) -> tuple[Heart, np.ndarray]:
+    """Return the wall on which a config's nodes are chosen, and their voxels.
+
+    Raises
+    ------
+    ValueError
+        Where the wall can't be used, or has fewer voxels than nodes are asked for.
+    """
+    if config.geometry is None:
+        heart = atria(AtrialShape(right=config.right), config.spacing_mm)
+    else:
+        heart = load_heart(config.geometry, keep_largest=True)
+        heart = heart.centred(AtrialShape.shift_mm)
+        require_leads(config, heart)
+    count = int(heart.mask.sum())
+    if config.nodes > count:
+        raise ValueError(
+            f"nodes is {config.nodes}, expected at most {count}, the voxels of {heart.name} at "
+            f"{heart.spacing_mm} mm"
+        )
+    return heart, spread_points(heart.voxels_mm, config.nodes)
+
+
+def require_leads(config: EGMConfig, heart: Heart) -> None:
+    """Raise ValueError where an electrode of a torso lies in the atria."""
+    for placement in range(config.placements):
+        draw_torso(config, 0, placement).require_outside(heart)
+
+
+def draw_torso(config: EGMConfig, simulation: int, placement: int) -> Electrodes:
+    """Draw the electrodes of one torso: its size, and where the heart lies in it."""
+    rng = _rng(config, _TORSO, simulation, placement)
+    torso = vest(
+        LEAD_RINGS,
+        LEADS_PER_RING,
+        half_width_mm=rng.uniform(135, 170),
+        half_depth_mm=rng.uniform(95, 120),
+        height_mm=rng.uniform(260, 330),
+        heart_offset_mm=(rng.uniform(20, 40), rng.uniform(-45, -25)),
+    )
+    return torso.moved((0, 0, rng.uniform(-20, 20)))
+
+
+def simulate_rhythm(config: EGMConfig, simulation: int) -> dict[str, np.ndarray]:
+    """Simulate one row of the dataset.
+
+    Atria and run are drawn until the rhythm is the one asked for; how often is kept as `attempts`.
+
+    Parameters
+    ----------
+    config : EGMConfig
+        The dataset.
+    simulation : int
+        Which simulation.
+
+    Returns
+    -------
+    dict of ndarray
+        One array for each name in `kecgi.data.egm_store.VARIABLES`, without the first axis.
+
+    Raises
+    ------
+    RhythmError
+        Where no attempt is in the rhythm asked for.
+    """
+    rhythm = config.rhythm(simulation)
+    pattern, chosen = template(config)
+    for attempt in range(config.attempts):
+        rng = _rng(config, _RUN, simulation, attempt)
+        heart = pattern
+        if config.geometry is None:
+            heart = atria(AtrialShape.draw(rng, config.right), config.spacing_mm)
+        plan = draw_plan(rhythm, heart, rng)
+        try:
+            episode = play(heart, plan, config.windows * config.window_ms, fronts=config.fronts)
+            break
+        except RhythmError as error:
+            last = error
+    else:
+        raise RhythmError(
+            f"simulation {simulation}: none of {config.attempts} runs is in the rhythm; the last: "
+            f"{last}; allow for more attempts, or give larger atria",
+            last.report,
+        )
+
+    graph = TissueGraph.from_heart(heart)
+    at = graph.positions_mm
+    nodes = matching_voxels(heart, pattern, chosen)
+    rng = _rng(config, _BIPOLES, simulation)
+    pairs = bipolar_pairs(at, rng.integers(len(at), size=config.bipoles), config.bipole_mm)
+    torsos = [draw_torso(config, simulation, p) for p in range(config.placements)]
+    fields = [
+        near_field(heart, at[nodes], height_mm=config.height_mm, graph=graph),
+        near_field(heart, at[pairs[:, 0]], height_mm=config.height_mm, graph=graph)
+        - near_field(heart, at[pairs[:, 1]], height_mm=config.height_mm, graph=graph),
+        *(lead_field(heart, torso, graph=graph) for torso in torsos),
+    ]
+    rate = 1000 / FRAME_MS
+    # (windows, channels, samples) of each
+    egm, bipolar, *bspm = (
+        resample(episode.frames @ field, rate, config.sampling_hz)
+        .reshape(config.windows, config.samples, -1)
+        .transpose(0, 2, 1)
+        for field in fields
+    )
+    report = episode.report
+    return {
+        "egm_mv": egm,
+        "bspm_mv": np.stack(bspm),
+        "bipolar_mv": bipolar,
+        "nodes_mm": at[nodes].astype(np.float32),
+        "bipoles_mm": at[pairs].astype(np.float32),
+        "leads_mm": np.stack([t.positions_mm for t in torsos]).astype(np.float32),
+        "rhythm": np.int32(RHYTHMS.index(rhythm)),
+        "cycle_ms": np.float32(report.cycle_ms),
+        "rotors": np.float32(report.rotors),
+        "turning": np.float32(report.turning),
+        "speed_mm_per_ms": np.float32(plan.speed_mm_per_ms),
+        "fibrosis": np.float32(plan.fibrosis),
+        "attempts": np.int32(attempt + 1),
+    }
+
+
+def _rng(config: EGMConfig, *key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=key))
