@@ -6,6 +6,13 @@ Batches for Keras are in `kecgi.data.batches`, which imports Keras and is not im
 from kecgi.data.build import build, simulate_anatomy
 from kecgi.data.cohort import CasePlan, CohortConfig, draw_anatomy, draw_case
 from kecgi.data.disturbance import Disturbance
+from kecgi.data.ecg_build import build_ecg
+from kecgi.data.ecg_config import ECGCohortConfig, ECGFolderConfig
+from kecgi.data.ecg_labels import LabelSchema
+from kecgi.data.ecg_leads import CNVAE_LEADS, to_twelve
+from kecgi.data.ecg_records import read_record, write_records
+from kecgi.data.ecg_scaling import LeadScale
+from kecgi.data.ecg_store import ECGStore, open_ecg
 from kecgi.data.egm_cohort import EGMConfig
 from kecgi.data.egm_store import EGMCohort, build_egm, open_egm
 from kecgi.data.noise import add_noise
@@ -22,18 +29,25 @@ from kecgi.data.splits import (
 from kecgi.data.store import Cohort, open_store
 
 __all__ = [
+    "CNVAE_LEADS",
     "AmplitudeScale",
     "CasePlan",
     "Cohort",
     "CohortConfig",
     "Disturbance",
+    "ECGCohortConfig",
+    "ECGFolderConfig",
+    "ECGStore",
     "EGMCohort",
     "EGMConfig",
+    "LabelSchema",
+    "LeadScale",
     "MapScale",
     "SignalScale",
     "Split",
     "add_noise",
     "build",
+    "build_ecg",
     "build_egm",
     "by_anatomy",
     "by_rhythm",
@@ -43,8 +57,12 @@ __all__ = [
     "coarsen",
     "draw_anatomy",
     "draw_case",
+    "open_ecg",
     "open_egm",
     "open_store",
+    "read_record",
     "simulate_anatomy",
     "slice_index",
+    "to_twelve",
+    "write_records",
 ]

@@ -96,9 +96,10 @@ def _extent(mask: np.ndarray) -> list[tuple[int, int]]:
 def _cavities(tissue: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Masks of the two largest spaces within the convex hull of the tissue."""
     corners = np.argwhere(tissue & ~ndimage.binary_erosion(tissue))
-    hull = spatial.ConvexHull(corners, qhull_options="QJ").equations.astype(np.float32)
+    # a facet of many voxels comes as several triangles of one plane
+    hull = np.unique(spatial.ConvexHull(corners).equations.round(6), axis=0).astype(np.float32)
     empty = np.argwhere(~tissue)
-    within = np.all(empty.astype(np.float32) @ hull[:, :3].T <= -hull[:, 3], axis=1)
+    within = np.all(empty.astype(np.float32) @ hull[:, :3].T <= 1e-4 - hull[:, 3], axis=1)
     space = np.zeros_like(tissue)
     space[tuple(empty[within].T)] = True
     # the opening cuts the thin rims that join a cavity to the grooves between the ventricles
