@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
+    from kecgi.data import EGMCohort, EGMConfig
     from kecgi.data.splits import Split
     from kecgi.data.store import Cohort
 
@@ -148,6 +149,30 @@ def dataset(config: CohortConfig, options: Options) -> Cohort:
         )
 
 
+def atrial_simulations(options: Options) -> EGMConfig:
+    """Return a config of atrial rhythms that the recipes on electrograms share."""
+    from kecgi.data import EGMConfig
+
+    fields = {
+        "quick": {"simulations_per_rhythm": 10, "placements": 3, "nodes": 64, "spacing_mm": 1.5},
+        "paper": {"simulations_per_rhythm": 17, "placements": 10, "nodes": 2048, "spacing_mm": 1.0},
+    }[options.preset]
+    return EGMConfig(windows=2, geometry=options.geometry, seed=options.seed, **fields)
+
+
+def egm_dataset(config: EGMConfig, options: Options) -> EGMCohort:
+    """Build electrograms by rhythm, or finish or reuse those of the same config, and open them."""
+    from kecgi.data import build_egm, open_egm
+    from kecgi.simulate import RhythmError
+
+    path = options.out / "datasets" / f"egm-{config.identity}"
+    try:
+        with _wrong_input():
+            return open_egm(build_egm(config, path, workers=-1))
+    except RhythmError as error:
+        raise WrongInputError(str(error)) from error
+
+
 @contextmanager
 def _wrong_input() -> Iterator[None]:
     try:
@@ -180,25 +205,28 @@ class Run:
         """Save the trained model at once: judging takes a while, and training took longer."""
         model.save(self.folder / "model.keras")
 
-    def conclude(self, figures: Mapping[str, Figure], model: keras.Model, inputs: Any) -> None:
-        """Log figures, headline and model; keep them in the output folder as well.
+    def conclude(
+        self, figures: Mapping[str, Figure], model: keras.Model | None = None, inputs: Any = None
+    ) -> None:
+        """Log figures, headline and model, if any; keep them in the output folder as well.
 
         Parameters
         ----------
         figures : mapping of str to Figure
             Figures by file name.
-        model : keras.Model
+        model : keras.Model, optional
             The trained model.
-        inputs : array or mapping of arrays
+        inputs : array or mapping of arrays, optional
             A small batch, for the model's signature.
         """
         for name, figure in figures.items():
             figure.savefig(self.folder / f"{name}.png")
         (self.folder / "headline.json").write_text(json.dumps(self.headline, indent=1) + "\n")
-        self.keep(model)
         tracking.log_figures(figures)
         tracking.log_headline(self.headline)
-        tracking.log_model(model, inputs)
+        if model is not None:
+            self.keep(model)
+            tracking.log_model(model, inputs)
 
 
 @contextmanager
@@ -206,7 +234,7 @@ def run(
     experiment: str,
     model_name: str,
     options: Options,
-    cohort: Cohort,
+    cohort: Cohort | EGMCohort,
     split: Split,
     settings: Mapping[str, Any],
 ) -> Iterator[Run]:
@@ -220,7 +248,7 @@ def run(
         Name of the model in the run list and of its folder under `options.out`.
     options : Options
         The recipe's options.
-    cohort : Cohort
+    cohort : Cohort or EGMCohort
         The data.
     split : Split
         How they were split.

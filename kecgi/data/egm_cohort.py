@@ -14,7 +14,15 @@ from kecgi.geometry import Electrodes, Heart, load_heart, spread_points, vest
 from kecgi.geometry.atrium import AtrialShape, atria, matching_voxels
 from kecgi.simulate import TissueGraph, lead_field
 from kecgi.simulate.electrograms import bipolar_pairs, near_field, resample
-from kecgi.simulate.rhythms import FRAME_MS, RHYTHMS, RhythmError, draw_plan, play
+from kecgi.simulate.rhythms import (
+    FRAME_MS,
+    RHYTHMS,
+    Episode,
+    RhythmError,
+    RhythmPlan,
+    draw_plan,
+    play,
+)
 
 LEAD_RINGS, LEADS_PER_RING = 8, 8
 """The vest's electrodes: 64 leads."""
@@ -208,10 +216,57 @@ def draw_torso(config: EGMConfig, simulation: int, placement: int) -> Electrodes
     return torso.moved((0, 0, rng.uniform(-20, 20)))
 
 
+@dataclass(frozen=True, eq=False)
+class AtrialRun:
+    """A run in the rhythm that was asked for.
+
+    Parameters
+    ----------
+    heart : Heart
+        The atria.
+    plan : RhythmPlan
+        What was run.
+    episode : Episode
+        Voltages and what was measured.
+    attempts : int
+        Runs that it took, this one included.
+    """
+
+    heart: Heart
+    plan: RhythmPlan
+    episode: Episode
+    attempts: int
+
+
+def run_simulation(config: EGMConfig, simulation: int) -> AtrialRun:
+    """Draw atria and run, again and again until the rhythm is the one of a simulation.
+
+    Raises
+    ------
+    RhythmError
+        Where no attempt is in that rhythm.
+    """
+    rhythm = config.rhythm(simulation)
+    heart, _ = template(config)
+    for attempt in range(config.attempts):
+        rng = _rng(config, _RUN, simulation, attempt)
+        if config.geometry is None:
+            heart = atria(AtrialShape.draw(rng, config.right), config.spacing_mm)
+        plan = draw_plan(rhythm, heart, rng)
+        try:
+            episode = play(heart, plan, config.windows * config.window_ms, fronts=config.fronts)
+            return AtrialRun(heart, plan, episode, attempt + 1)
+        except RhythmError as error:
+            last = error
+    raise RhythmError(
+        f"simulation {simulation}: none of {config.attempts} runs is in the rhythm; the last: "
+        f"{last}; allow for more attempts, or give larger atria",
+        last.report,
+    )
+
+
 def simulate_rhythm(config: EGMConfig, simulation: int) -> dict[str, np.ndarray]:
     """Simulate one row of the dataset.
-
-    Atria and run are drawn until the rhythm is the one asked for; how often is kept as `attempts`.
 
     Parameters
     ----------
@@ -230,61 +285,37 @@ def simulate_rhythm(config: EGMConfig, simulation: int) -> dict[str, np.ndarray]
     RhythmError
         Where no attempt is in the rhythm asked for.
     """
-    rhythm = config.rhythm(simulation)
-    pattern, chosen = template(config)
-    for attempt in range(config.attempts):
-        rng = _rng(config, _RUN, simulation, attempt)
-        heart = pattern
-        if config.geometry is None:
-            heart = atria(AtrialShape.draw(rng, config.right), config.spacing_mm)
-        plan = draw_plan(rhythm, heart, rng)
-        try:
-            episode = play(heart, plan, config.windows * config.window_ms, fronts=config.fronts)
-            break
-        except RhythmError as error:
-            last = error
-    else:
-        raise RhythmError(
-            f"simulation {simulation}: none of {config.attempts} runs is in the rhythm; the last: "
-            f"{last}; allow for more attempts, or give larger atria",
-            last.report,
-        )
-
+    run = run_simulation(config, simulation)
+    heart, report = run.heart, run.episode.report
     graph = TissueGraph.from_heart(heart)
     at = graph.positions_mm
-    nodes = matching_voxels(heart, pattern, chosen)
+    nodes = matching_voxels(heart, *template(config))
     rng = _rng(config, _BIPOLES, simulation)
     pairs = bipolar_pairs(at, rng.integers(len(at), size=config.bipoles), config.bipole_mm)
     torsos = [draw_torso(config, simulation, p) for p in range(config.placements)]
-    fields = [
-        near_field(heart, at[nodes], height_mm=config.height_mm, graph=graph),
-        near_field(heart, at[pairs[:, 0]], height_mm=config.height_mm, graph=graph)
-        - near_field(heart, at[pairs[:, 1]], height_mm=config.height_mm, graph=graph),
-        *(lead_field(heart, torso, graph=graph) for torso in torsos),
-    ]
-    rate = 1000 / FRAME_MS
-    # (windows, channels, samples) of each
-    egm, bipolar, *bspm = (
-        resample(episode.frames @ field, rate, config.sampling_hz)
-        .reshape(config.windows, config.samples, -1)
-        .transpose(0, 2, 1)
-        for field in fields
-    )
-    report = episode.report
+
+    def on_wall(voxels):
+        return near_field(heart, at[voxels], height_mm=config.height_mm, graph=graph)
+
+    def signals(field):
+        """Windows of the signals that a lead field sees, (window, channel, time)."""
+        values = resample(run.episode.frames @ field, 1000 / FRAME_MS, config.sampling_hz)
+        return values.reshape(config.windows, config.samples, -1).transpose(0, 2, 1)
+
     return {
-        "egm_mv": egm,
-        "bspm_mv": np.stack(bspm),
-        "bipolar_mv": bipolar,
+        "egm_mv": signals(on_wall(nodes)),
+        "bspm_mv": np.stack([signals(lead_field(heart, t, graph=graph)) for t in torsos]),
+        "bipolar_mv": signals(on_wall(pairs[:, 0]) - on_wall(pairs[:, 1])),
         "nodes_mm": at[nodes].astype(np.float32),
         "bipoles_mm": at[pairs].astype(np.float32),
         "leads_mm": np.stack([t.positions_mm for t in torsos]).astype(np.float32),
-        "rhythm": np.int32(RHYTHMS.index(rhythm)),
+        "rhythm": np.int32(RHYTHMS.index(run.plan.rhythm)),
         "cycle_ms": np.float32(report.cycle_ms),
         "rotors": np.float32(report.rotors),
         "turning": np.float32(report.turning),
-        "speed_mm_per_ms": np.float32(plan.speed_mm_per_ms),
-        "fibrosis": np.float32(plan.fibrosis),
-        "attempts": np.int32(attempt + 1),
+        "speed_mm_per_ms": np.float32(run.plan.speed_mm_per_ms),
+        "fibrosis": np.float32(run.plan.fibrosis),
+        "attempts": np.int32(run.attempts),
     }
 
 

@@ -2,6 +2,7 @@
 
 from kecgi.figures.activation import activation_maps
 from kecgi.figures.bspm import bspm_image, bspm_traces
+from kecgi.figures.electrograms import rhythm_spectra, rhythm_traces, wall_maps
 from kecgi.figures.geometry import electrode_view
 from kecgi.figures.latent import bspm_traversal, map_traversal
 from kecgi.figures.posterior import reliability, sd_against_error
@@ -19,6 +20,9 @@ __all__ = [
     "map_traversal",
     "model_comparison",
     "reliability",
+    "rhythm_spectra",
+    "rhythm_traces",
     "sd_against_error",
     "surface_maps",
+    "wall_maps",
 ]

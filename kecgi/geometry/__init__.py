@@ -1,5 +1,6 @@
 """Where: hearts, electrodes, and the files they come from."""
 
+from kecgi.geometry.atrium import AtrialShape, atria
 from kecgi.geometry.electrodes import Electrodes, by_name, plane, standard_12, twelve_leads, vest
 from kecgi.geometry.heart import Heart, keep_largest
 from kecgi.geometry.parametric import BiventricularShape, biventricular
@@ -7,9 +8,11 @@ from kecgi.geometry.points import spread_points
 from kecgi.geometry.readers import load_heart
 
 __all__ = [
+    "AtrialShape",
     "BiventricularShape",
     "Electrodes",
     "Heart",
+    "atria",
     "biventricular",
     "by_name",
     "keep_largest",

@@ -7,16 +7,31 @@ from kecgi.simulate.action_potential import (
     mitchell_schaeffer,
 )
 from kecgi.simulate.eikonal import TissueGraph, activation_times, solve
+from kecgi.simulate.electrograms import bipolar_pairs, near_field
 from kecgi.simulate.forward import body_surface_potentials, lead_field
+from kecgi.simulate.monodomain import Stimulus, Tissue, diffusivity, simulate, wall_diffusivity
+from kecgi.simulate.rhythms import RHYTHMS, RhythmError, RhythmPlan, draw_plan, play
 
 __all__ = [
+    "RHYTHMS",
     "ActionPotential",
     "MitchellSchaeffer",
+    "RhythmError",
+    "RhythmPlan",
+    "Stimulus",
+    "Tissue",
     "TissueGraph",
     "action_potential",
     "activation_times",
+    "bipolar_pairs",
     "body_surface_potentials",
+    "diffusivity",
+    "draw_plan",
     "lead_field",
     "mitchell_schaeffer",
+    "near_field",
+    "play",
+    "simulate",
     "solve",
+    "wall_diffusivity",
 ]

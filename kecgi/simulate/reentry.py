@@ -159,8 +159,8 @@ def wall_squares(graph: TissueGraph) -> np.ndarray:
     return np.concatenate(found).astype(np.int32)
 
 
-def singularities(graph: TissueGraph, phase: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Count the filaments through a wall: groups of touching squares that the phase winds around.
+def singularities(graph: TissueGraph, phase: np.ndarray, squares: np.ndarray) -> list[np.ndarray]:
+    """Find the filaments through a wall: groups of touching squares that the phase winds around.
 
     Parameters
     ----------
@@ -173,22 +173,25 @@ def singularities(graph: TissueGraph, phase: np.ndarray, squares: np.ndarray) ->
 
     Returns
     -------
-    ndarray of int, shape (frames,)
+    list of ndarray, shape (filaments, 3)
+        Centre of each filament in mm, frame by frame.
     """
-    counts = np.zeros(len(phase), int)
-    places = np.full((len(graph), graph.spacing_mm.size), 0)
-    places[graph.index[graph.index < len(graph)]] = np.argwhere(graph.index < len(graph))
-    for k, values in enumerate(np.asarray(phase, np.float32)):
-        turning = _turning(values, squares)
-        if len(turning):
-            voxels = places[np.unique(squares[turning])]
-            low = voxels.min(axis=0)
-            local = np.zeros(np.ptp(voxels, axis=0) + 1, bool)
-            local[tuple((voxels - low).T)] = True
-            # squares one voxel apart are one filament, seen through a gap of the grid
-            local = ndimage.binary_dilation(np.pad(local, 1))
-            counts[k] = ndimage.label(local, np.ones((3,) * local.ndim))[1]
-    return counts
+    cells = np.rint((graph.positions_mm - graph.origin_mm) / graph.spacing_mm).astype(int)
+    found = []
+    for values in np.asarray(phase, np.float32):
+        voxels = np.unique(squares[_turning(values, squares)])
+        if not len(voxels):
+            found.append(np.empty((0, cells.shape[1])))
+            continue
+        at = cells[voxels] - cells[voxels].min(axis=0) + 1
+        box = np.zeros(at.max(axis=0) + 2, bool)
+        box[tuple(at.T)] = True
+        # squares one voxel apart are one filament, seen through a gap of the grid
+        parts, count = ndimage.label(ndimage.binary_dilation(box), np.ones((3,) * box.ndim))
+        member = parts[tuple(at.T)]
+        own = graph.positions_mm[voxels]
+        found.append(np.array([own[member == k + 1].mean(axis=0) for k in range(count)]))
+    return found
 
 
 @numba.njit(cache=True)

@@ -178,8 +178,11 @@ class RhythmError(RuntimeError):
     """
 
     def __init__(self, message: str, report: RhythmReport) -> None:
-        super().__init__(message)
+        super().__init__(message, report)  # both, so that it can be pickled
         self.report = report
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 def draw_plan(rhythm: str, heart: Heart, rng: np.random.Generator) -> RhythmPlan:
@@ -322,7 +325,8 @@ def measure(graph: TissueGraph, frames: np.ndarray) -> RhythmReport:
         spread = (high - low) / cycle
         expected = int(len(frames) * FRAME_MS / cycle) - 1
         reached = float(np.mean(np.bincount(voxel, minlength=len(graph)) >= max(expected, 1)))
-    count = singularities(graph, voltage_phase(frames, every=10), wall_squares(graph))
+    found = singularities(graph, voltage_phase(frames, every=10), wall_squares(graph))
+    count = np.array([len(places) for places in found])
     return RhythmReport(
         cycle, spread, reached, silent, float(count.mean()), float(np.mean(count > 0))
     )
