@@ -111,8 +111,8 @@ def draw_heart(config: ECGCohortConfig, index: int) -> HeartPlan:
         infarct=Infarct(
             angle + rng.uniform(-15, 15),
             height + rng.uniform(-0.08, 0.08),
-            radius_mm=rng.uniform(20, 26),
-            border_mm=rng.uniform(8, 12),
+            radius_mm=rng.uniform(22, 28),
+            border_mm=rng.uniform(6, 10),
             apd_change_ms=rng.uniform(40, 80),
             injury=rng.uniform(0.05, 0.25),
         ),

@@ -6,7 +6,6 @@ header's line ``# Dx: code,code``. PTB-XL, Georgia, Chapman-Shaoxing and Ningbo 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -230,7 +229,8 @@ def write_records(
     ValueError
         Where shapes or names don't fit, a value is not finite or beyond ±32 mV.
     """
-    wfdb = _wfdb()
+    import wfdb
+
     ecg_mv, folder = np.asarray(ecg_mv), Path(folder)
     if ecg_mv.ndim != 3 or ecg_mv.shape[1] != 12:
         raise ValueError(f"ecg_mv has shape {ecg_mv.shape}, expected (n, 12, time)")
@@ -262,17 +262,10 @@ def write_records(
     return written
 
 
-def _wfdb():
-    """Import wfdb, which takes a second and uses pandas as pandas 3 discourages."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import wfdb
-    return wfdb
-
-
 def _read(path: Path) -> tuple[np.ndarray, float, list[str]]:
     """Signals in mV in the standard order, their rate, and the header's comments."""
-    wfdb = _wfdb()
+    import wfdb
+
     try:
         record = wfdb.rdrecord(str(path.with_suffix("")))
     except Exception as error:  # whatever wfdb says of a damaged header or lost samples

@@ -103,8 +103,8 @@ class Infarct:
     angle_deg: float
     height: float
     radius_mm: float = 20.0
-    border_mm: float = 10.0
-    slowing: float = 0.5
+    border_mm: float = 8.0
+    slowing: float = 0.8
     apd_change_ms: float = 60.0
     injury: float = 0.1
 
