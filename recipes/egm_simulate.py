@@ -98,13 +98,15 @@ def rotor_maps(config, simulation):
     titles = [f"{k * SNAPSHOTS_MS} ms" for k in range(len(phase))]
     voltage = run.episode.frames[delay::SNAPSHOTS_MS][: len(phase)]
     step = float(np.mean(graph.spacing_mm))
+    labels = None if run.heart.labels is None else run.heart.labels[run.heart.mask]
+    common = {"chamber": labels, "marks_mm": marks}
     yield figures.wall_maps(
         graph.positions_mm, step, dict(zip(titles, voltage, strict=True)),
-        label="Voltage (of 1)", limits=(0, 1), marks_mm=marks,
+        label="Voltage (of 1)", limits=(0, 1), **common,
     )  # fmt: skip
     yield figures.wall_maps(
         graph.positions_mm, step, dict(zip(titles, phase, strict=True)),
-        label="Phase (radians)", limits=(-np.pi, np.pi), cyclic=True, marks_mm=marks,
+        label="Phase (radians)", limits=(-np.pi, np.pi), cyclic=True, **common,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -13,8 +14,8 @@ from kecgi.figures.style import INK, QUIET, SERIES, SPREAD, new_figure, round_up
 PHASE = "twilight"
 """Cyclic colours: the phase after pi is the one after -pi."""
 
-FAR = 0.25
-"""Opacity of the far wall in a view."""
+PALE = 0.75
+"""Share of white in the colours of the far wall."""
 
 VIEWS = {
     "From the front": (0, 2, 1, -1.0),
@@ -123,6 +124,7 @@ def wall_maps(
     label: str,
     limits: tuple[float, float] | None = None,
     cyclic: bool = False,
+    chamber: ArrayLike | None = None,
     marks_mm: Sequence[ArrayLike] | None = None,
 ) -> Figure:
     """Values on the voxels of a wall, seen from the front and from the back.
@@ -141,6 +143,8 @@ def wall_maps(
         Ends of the colour scale; those of the values by default.
     cyclic : bool
         Whether the colours shall close, as a phase does.
+    chamber : (voxels,) array of int, optional
+        Chamber of each voxel: what lies behind its middle is drawn pale.
     marks_mm : sequence of (n, 3) arrays, optional
         Places to mark in each map, such as phase singularities.
 
@@ -157,6 +161,10 @@ def wall_maps(
         )
     if limits is None:
         limits = min(v.min() for v in values), max(v.max() for v in values)
+    part = np.zeros(len(at), int) if chamber is None else np.asarray(chamber)
+    middle = np.zeros_like(at)
+    for own in np.unique(part):
+        middle[part == own] = at[part == own].mean(axis=0)
     norm, colours = Normalize(*limits), PHASE if cyclic else SPREAD
     low, high = at.min(axis=0) - 2 * spacing_mm, at.max(axis=0) + 2 * spacing_mm
     width, height = high[0] - low[0], high[2] - low[2]
@@ -166,20 +174,21 @@ def wall_maps(
     size = (1.45 * spacing_mm * inches * 0.9 * 72) ** 2
     for row, (view, (across, up, sight, near)) in zip(panels, VIEWS.items(), strict=True):
         # the far wall, seen through valves and veins, is pale and behind the near one
-        depth = near * (at[:, sight] - at[:, sight].mean())
-        order = np.argsort(depth)
-        alpha = np.where(depth[order] > 0, 1.0, FAR)
+        order = np.argsort(near * at[:, sight])
+        ahead = near * (at[:, sight] - middle[:, sight]) > 0
+        pale = np.where(ahead[order], 0.0, PALE)[:, None]
         side = (low[across], high[across]) if near < 0 else (high[across], low[across])
         for k, (axes, title) in enumerate(zip(row, maps, strict=True)):
+            shades = colormaps[colours](norm(values[k][order]))[:, :3]
             axes.scatter(
-                *at[order][:, [across, up]].T, s=size, c=values[k][order], marker="s",
-                cmap=colours, norm=norm, linewidths=0, alpha=alpha,
+                *at[order][:, [across, up]].T, s=size, c=shades + pale * (1 - shades), marker="s",
+                linewidths=0,
             )  # fmt: skip
             if marks_mm is not None and len(marks_mm[k]):
                 places = np.asarray(marks_mm[k], float)
-                ahead = near * (places[:, sight] - at[:, sight].mean()) > 0
+                closest = np.linalg.norm(places[:, None] - at, axis=2).argmin(axis=1)
                 axes.scatter(
-                    *places[ahead][:, [across, up]].T, s=45, facecolors="none",
+                    *places[ahead[closest]][:, [across, up]].T, s=45, facecolors="none",
                     edgecolors=SERIES[1],
                     linewidths=1.6,
                 )  # fmt: skip

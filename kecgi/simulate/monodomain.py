@@ -475,10 +475,11 @@ def _cable_speed(diffusivity, spacing, step, tau_in, tau_out):
     """Speed between 40 % and 85 % of a rested cable of 120 steps or 60 mm with open gates."""
     n = max(120, int(60 / spacing))
     v, new = np.zeros(n), np.zeros(n)
-    v[: max(6, int(4 / spacing))] = 1
+    reach = max(6, int(4 / spacing))
+    v[:reach] = 1
     first, last = int(0.4 * n), int(0.85 * n)
     share = diffusivity * step / spacing**2
-    began, reach = 0.0, 0
+    began = 0.0
     # the slowest front that is worth waiting for
     for s in range(int(n * spacing / 0.02 / step)):
         front = min(n - 1, reach + 40)
