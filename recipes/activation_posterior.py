@@ -21,7 +21,7 @@ SIZES = {
     "quick": {"tokens": 64, "units": 64, "condition_blocks": 2, "generator_blocks": 1},
     "paper": {"tokens": 128, "units": 96, "condition_blocks": 3, "generator_blocks": 2},
 }
-EPOCHS = {"quick": 10, "paper": 8}
+EPOCHS = {"quick": 10, "paper": 10}
 DRAWS = {"quick": 19, "paper": 19}
 
 
@@ -44,7 +44,12 @@ def main(options: Options) -> None:
     split = by_anatomy(cohort.anatomy, experiment.heart_shares(options), options.seed)
 
     # model and training
-    model = ActivationPosterior(config.samples, seed=options.seed, **SIZES[options.preset])
+    model = ActivationPosterior(
+        config.samples,
+        sampling_hz=config.sampling_hz,
+        seed=options.seed,
+        **SIZES[options.preset],
+    )
     measured, disturbed = Disturbance(SNR_DB), Disturbance(**TRAINED_FOR)
     view = {"tokens": model.tokens, "points": 192, "seed": options.seed}
     train = PointBatches(cohort, split.train, BATCH, training=True, disturbance=disturbed, **view)

@@ -26,6 +26,20 @@ class Estimate:
     draws_ms: np.ndarray | None = None
     potentials_mv: np.ndarray | None = None
 
+    @property
+    def sd_ms(self) -> np.ndarray:
+        """Standard deviation of the posterior at each place."""
+        return self._drawn().std(axis=0)
+
+    def quantile_ms(self, level: float | np.ndarray) -> np.ndarray:
+        """Quantiles of the posterior at each place, with the levels' axes first."""
+        return np.quantile(self._drawn(), level, axis=0)
+
+    def _drawn(self) -> np.ndarray:
+        if self.draws_ms is None:
+            raise ValueError("this method gives one map and no posterior: it has no uncertainty")
+        return self.draws_ms
+
 
 @runtime_checkable
 class InverseMethod(Protocol):

@@ -27,7 +27,7 @@ class PointReadout(layers.Layer):
         is that of the linear estimate.
     """
 
-    def __init__(self, outputs: int, units: int = 32, widths=(0.1, 0.2, 0.3, 0.5), **kwargs):
+    def __init__(self, outputs: int, units: int = 32, widths=(0.1, 0.2, 0.4), **kwargs):
         # the policy is that of the dense layers: places and estimates carry millimetres and
         # milliseconds, and stay in single precision
         super().__init__(autocast=False, **kwargs)
@@ -37,7 +37,7 @@ class PointReadout(layers.Layer):
         self.offer = layers.Dense(units * len(self.widths), dtype=policy, name="offer")
         self.plane = layers.Dense(4 * outputs, dtype="float32", name="plane")
         self.hidden = [
-            layers.Dense(units, activation="gelu", dtype=policy, name=f"hidden_{i}")
+            layers.Dense(units, activation="silu", dtype=policy, name=f"hidden_{i}")
             for i in range(2)
         ]
         self.correct = layers.Dense(outputs, dtype="float32", name="correct")
@@ -61,14 +61,15 @@ class PointReadout(layers.Layer):
         near = squared_distances(points, places)[:, None]
         return ops.softmax(-0.5 * near * inverse[:, None, None], axis=-1)
 
-    def call(self, points, places, features):
+    def call(self, points, places, features, weights=None):
         """Read (batch, points, outputs) at points (batch, points, 3).
 
-        Points and places of one heart, with a batch of 1, serve any number of feature sets.
+        Points and places of one heart, with a batch of 1, serve any number of feature sets. Give
+        the weights where they are at hand from `weights_of`.
         """
         count, number = ops.shape(points)[1], ops.shape(places)[1]
-        heads = len(self.widths)
-        weights = self.weights_of(points, places)
+        if weights is None:
+            weights = self.weights_of(points, places)
         planes = ops.reshape(self.plane(features), (-1, number, self.outputs, 4))
         slope = planes[..., 1:]
         level = planes[..., 0] - ops.sum(slope * places[:, :, None], axis=-1)
@@ -78,19 +79,31 @@ class PointReadout(layers.Layer):
         )
         slope = ops.reshape(mean[..., self.outputs :], (-1, count, self.outputs, 3))
         estimate = mean[..., : self.outputs] + ops.sum(slope * points[:, :, None], axis=-1)
+        hidden = self._first_hidden(points, weights, estimate, features)
+        return estimate + self.correct(self.hidden[1](hidden))
+
+    def _first_hidden(self, points, weights, estimate, features):
+        """First dense layer on all that a point gathers.
+
+        It is linear before its activation, so the few places go through it, not the many points.
+        """
+        layer, heads = self.hidden[0], len(self.widths)
+        count, number = ops.shape(points)[1], ops.shape(features)[1]
+        kernel = ops.cast(layer.kernel, self.compute_dtype)
+        of_offer, of_points, of_estimate = (
+            kernel[: heads * self.units],
+            kernel[heads * self.units :][:3],
+            kernel[heads * self.units + 3 :],
+        )
         offered = ops.reshape(self.offer(features), (-1, number, heads, self.units))
-        gathered = ops.matmul(
-            ops.cast(weights, offered.dtype), ops.transpose(offered, (0, 2, 1, 3))
-        )
-        gathered = ops.reshape(
-            ops.transpose(gathered, (0, 2, 1, 3)), (-1, count, heads * self.units)
-        )
-        here = ops.broadcast_to(points, (*ops.shape(estimate)[:-1], 3))
-        known = ops.cast(ops.concatenate([here, estimate], axis=-1), gathered.dtype)
-        hidden = ops.concatenate([gathered, known], axis=-1)
-        for layer in self.hidden:
-            hidden = layer(hidden)
-        return estimate + self.correct(hidden)
+        of_offer = ops.reshape(of_offer, (heads, self.units, self.units))
+        offered = ops.matmul(ops.transpose(offered, (0, 2, 1, 3)), of_offer)
+        offered = ops.reshape(offered, (-1, heads * number, self.units))
+        joined = ops.reshape(ops.transpose(weights, (0, 2, 1, 3)), (-1, count, heads * number))
+        gathered = ops.matmul(ops.cast(joined, self.compute_dtype), offered)
+        own = ops.matmul(ops.cast(points, self.compute_dtype), of_points)
+        guess = ops.matmul(ops.cast(estimate, self.compute_dtype), of_estimate)
+        return layer.activation(gathered + own + guess + ops.cast(layer.bias, self.compute_dtype))
 
     def get_config(self):
         """Return the constructor's arguments."""

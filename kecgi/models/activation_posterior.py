@@ -58,7 +58,7 @@ class ActivationPosterior(VariationalModel):
     Parameters
     ----------
     samples : int
-        Time samples of the potentials.
+        Time samples of the potentials, the first when activation begins.
     tokens : int
         Points that carry the computation.
     units, heads : int
@@ -71,6 +71,8 @@ class ActivationPosterior(VariationalModel):
         Temporal channels of the lifted potentials.
     beta : float
         Weight of the divergence.
+    sampling_hz : float
+        Sampling rate of the potentials; kept with the model for those who use it.
     **kwargs
         ``warmup_steps`` and ``seed`` as in `kecgi.models.training.VariationalModel`, ``name`` and
         ``dtype`` as in Keras.
@@ -94,10 +96,12 @@ class ActivationPosterior(VariationalModel):
         latent_dim=16,
         channels=48,
         beta=1 / 64,
+        sampling_hz=400.0,
         **kwargs,
     ):
         super().__init__(beta=beta, **kwargs)
         self.samples, self.tokens = samples, tokens
+        self.sampling_hz = float(sampling_hz)
         self.units, self.heads = units, heads
         self.condition_blocks, self.generator_blocks = condition_blocks, generator_blocks
         self.latent_dim, self.channels = latent_dim, channels
@@ -305,6 +309,7 @@ class ActivationPosterior(VariationalModel):
             "generator_blocks": self.generator_blocks,
             "latent_dim": self.latent_dim,
             "channels": self.channels,
+            "sampling_hz": self.sampling_hz,
         }
 
     def _draw(self, condition, draws, seed):
@@ -321,8 +326,9 @@ class ActivationPosterior(VariationalModel):
             geometry, features = self._condition(cases(condition, row))
             mean, log_var = self._gaussian(self.prior_head, features)
             code = mean + ops.exp(0.5 * log_var) * noise
-            location, scale = self._decode(code, features, geometry)
-            weights = self.readout.weights_of(geometry["points"], geometry["places"])[0, 0]
+            weights = self.readout.weights_of(geometry["points"], geometry["places"])
+            location, scale = self._decode(code, features, geometry, weights)
+            weights = weights[0, 0]
             weights = weights / ops.sqrt(ops.sum(ops.square(weights), axis=-1, keepdims=True))
             normal = ops.matmul(field, ops.transpose(weights))
             return location[None], scale[None], normal[None]
@@ -359,13 +365,13 @@ class ActivationPosterior(VariationalModel):
         mean, log_var = ops.split(head(ops.mean(features, axis=1)), 2, axis=-1)
         return mean, _bounded(log_var, -8.0, 4.0)
 
-    def _decode(self, code, features, geometry):
+    def _decode(self, code, features, geometry, weights=None):
         """Location and scale as trained of each point's activation time, in ms."""
         features = features + self.from_code(code)[:, None]
         for block in self.generate:
             features = block(features, geometry["squared_distance"])
         features = self.generate_norm(features)
-        read = self.readout(geometry["points"], geometry["places"], features)
+        read = self.readout(geometry["points"], geometry["places"], features, weights)
         location = TYPICAL_MS + SPREAD_MS * read[..., 0]
         return location, ops.exp(_bounded(1.0 + read[..., 1], -3.0, 5.0))
 
