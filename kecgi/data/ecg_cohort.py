@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from kecgi.data.ecg_config import ECGCohortConfig
 from kecgi.geometry import BiventricularShape, biventricular
@@ -138,6 +139,8 @@ def draw_record(config: ECGCohortConfig, heart: int, record: int) -> RecordPlan:
     )
 
 
+# one thread: with several, BLAS sums in another order and the last bits change
+@threadpool_limits.wrap(limits=1)
 def simulate_heart(config: ECGCohortConfig, index: int) -> list[dict]:
     """Simulate the records of one heart.
 
@@ -201,14 +204,7 @@ def _potentials(
 ) -> np.ndarray:
     """Potentials of the electrodes through a whole record."""
     hz, seconds = config.sampling_hz, config.seconds
-    potentials = ecg_rhythm.electrode_noise(
-        rng,
-        len(standard_12()),
-        config.samples,
-        hz,
-        baseline_mv=record.baseline_mv,
-        muscle_mv=record.muscle_mv,
-    )
+    potentials = np.zeros((len(standard_12()), config.samples))
     if record.rhythm == "AF":
         beats = ecg_rhythm.fibrillation_beats_ms(rng, record.rate_bpm, seconds)
         waves = ecg12.fibrillating_waves(atria, plan.conduction, rng)
@@ -218,7 +214,14 @@ def _potentials(
         beats = ecg_rhythm.sinus_beats_ms(rng, record.rate_bpm, seconds, rng.uniform(0.01, 0.04))
         ecg_rhythm.place(potentials, p_wave, beats - record.pr_ms, hz)
     ecg_rhythm.place(potentials, qrs_t, beats, hz)
-    return potentials
+    # last, so that rhythms don't depend on the sampling rate
+    return potentials + ecg_rhythm.electrode_noise(
+        rng,
+        *potentials.shape,
+        hz,
+        baseline_mv=record.baseline_mv,
+        muscle_mv=record.muscle_mv,
+    )
 
 
 def _rng(config: ECGCohortConfig, *key: int) -> np.random.Generator:

@@ -80,7 +80,7 @@ def intervals_ms(ecg_mv: ArrayLike, sampling_hz: float) -> dict[str, float]:
     """Measure PR, QRS and QT on the median beat.
 
     Waves are found in the root mean square over the leads: QRS where the slope stays above 10 % of
-    its largest, P as the last wave of 25 µV or more before it and T as the largest after it, P from
+    its largest, P as the last wave of 30 µV or more before it and T as the largest after it, P from
     20 % of its height and T to 20 %.
 
     Parameters
@@ -122,7 +122,7 @@ def intervals_ms(ecg_mv: ArrayLike, sampling_hz: float) -> dict[str, float]:
     size = np.sqrt(np.square(beat - level).mean(axis=0))
     size = np.convolve(size, np.ones(gap) / gap, mode="same")[gap // 2 : len(size) - gap // 2]
     start, end = start - gap // 2, end - gap // 2
-    waves, _ = signal.find_peaks(size[: max(start, 0)], prominence=0.025)
+    waves, _ = signal.find_peaks(size[: max(start, 0)], prominence=0.03)
     if len(waves):
         p = int(waves[-1])
         rise = size[max(0, p - round(P_REACH_MS * per_ms)) : p + 1]
