@@ -42,7 +42,7 @@ def test_the_region_holds_an_onset_as_often_as_it_says():
     rng = np.random.default_rng(0)
     centre = VOXELS[len(VOXELS) // 2]
     near = np.flatnonzero(np.linalg.norm(VOXELS - centre, axis=1) < 10)
-    sites = earliest_sites(HEART, draws_from(rng.choice(near, 300)), share=1e-4, level=0.8)
+    sites = earliest_sites(HEART, draws_from(rng.choice(near, 2000)), share=1e-4, level=0.8)
     region = np.any([site.region for site in sites], axis=0)
     found = region[rng.choice(near, 4000)].mean()
     # few draws a voxel: the likelier ones are not quite told from the others
