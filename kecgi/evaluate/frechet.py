@@ -97,11 +97,14 @@ def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
         )
     gap = first.mean(axis=0) - second.mean(axis=0)
     one, two = (np.cov(x, rowvar=False).reshape(x.shape[1], -1) for x in (first, second))
-    # the trace of (S1 S2)^½ is that of (S1^½ S2 S1^½)^½, which is symmetric
-    values, vectors = np.linalg.eigh(one)
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    shared = np.sqrt(np.linalg.eigvalsh(root @ two @ root).clip(0)).sum()
+    # the trace of (S1 S2)^½ is the sum of the singular values of S1^½ S2^½
+    shared = np.linalg.svd(_root(one) @ _root(two), compute_uv=False).sum()
     return float(gap @ gap + np.trace(one) + np.trace(two) - 2 * shared)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(values.clip(0))) @ vectors.T
 
 
 def signal_statistics(sampling_hz: float) -> FeatureMap:

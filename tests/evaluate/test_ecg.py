@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+
+from kecgi.data.ecg_leads import to_twelve
+from kecgi.evaluate import (
+    LeadRegression,
+    completion_errors,
+    duplicates,
+    lead_law_error_uv,
+    wasserstein,
+)
+from kecgi.geometry.electrodes import LEADS_12
+
+
+def ecgs(n, seed=0, samples=400):
+    return to_twelve(np.random.default_rng(seed).standard_normal((n, 8, samples)))
+
+
+def test_lead_laws():
+    ecg = ecgs(5)
+    assert max(lead_law_error_uv(ecg).values()) < 1e-4
+    ecg[3, 2, 100] += 0.002
+    assert lead_law_error_uv(ecg)["einthoven"] == pytest.approx(2)
+    ecg[0, 3, 7] += 0.05
+    assert lead_law_error_uv(ecg)["goldberger"] == pytest.approx(50)
+
+
+def test_copies_are_found_and_nothing_else():
+    ecg = ecgs(300)
+    assert duplicates(ecg) == []
+    ecg[250] = ecg[7]
+    ecg[101] = ecg[100] + np.where(np.arange(400) == 200, 0.0009, 0)
+    ecg[201] = ecg[200] + np.where(np.arange(400) == 203, 0.0011, 0)  # differs by more in one place
+    assert duplicates(ecg) == [(7, 250), (100, 101)]
+    assert duplicates(ecg, tolerance_mv=0.0012) == [(7, 250), (100, 101), (200, 201)]
+
+
+def test_copies_of_the_training_set():
+    train, made = ecgs(40), ecgs(10, seed=1)
+    made[4] = train[33] + 0.0005
+    assert duplicates(made, train) == [(4, 33)]
+    with pytest.raises(ValueError, match="expected one length"):
+        duplicates(made, train[..., :100])
+
+
+def beats(n, rate, height, pr=160.0, seed=0):
+    """ECGs with a P and a QRS: eight leads of different size."""
+    rng = np.random.default_rng(seed)
+    time_ms = np.arange(5000) * 2.0
+    made = []
+    for _ in range(n):
+        signal = np.zeros_like(time_ms)
+        for at in np.arange(300 + 300 * rng.random(), 9900, 60_000 / rate):
+            signal += height * np.exp(-0.5 * ((time_ms - at) / 15) ** 2)
+            signal += 0.15 * np.exp(-0.5 * ((time_ms - at + pr) / 18) ** 2)
+        made.append(np.linspace(0.5, 1.5, 8)[:, None] * signal)
+    return to_twelve(np.stack(made))
+
+
+def test_wasserstein_measures_shifts():
+    real = beats(6, 75, 1.0)
+    same = wasserstein(real, beats(6, 75, 1.0, seed=1), 500)
+    other = wasserstein(real, beats(6, 90, 1.3, pr=220.0), 500)
+    assert same["rate_bpm"] < 0.5 and other["rate_bpm"] == pytest.approx(15, abs=0.5)
+    assert same["highest_mv"] < 0.01 < other["highest_mv"]
+    # chest leads are 1.1 times (0.5 to 1.5) the signal on average
+    gains = np.abs(real.max(axis=-1)).mean(axis=0)
+    assert other["highest_mv"] == pytest.approx(0.3 * gains[gains > 0.3].sum() / 12, rel=0.15)
+    assert other["pr_ms"] == pytest.approx(60, abs=10) and same["pr_ms"] < 5
+    assert same["pr_found"] == 0
+
+
+def test_wasserstein_says_where_p_is_missing():
+    real, silent = beats(3, 75, 1.0), beats(3, 75, 1.0, pr=0.0)
+    found = wasserstein(real, silent, 500)
+    assert found["pr_found"] == -1 and np.isnan(found["pr_ms"])
+
+
+def test_errors_count_the_missing_leads_alone():
+    true = ecgs(3)
+    made = true.copy()
+    made[:, LEADS_12.index("V5")] += 100  # given
+    made[:, LEADS_12.index("V2")] += 0.3
+    found = completion_errors(true, made)
+    assert found["mae"] == pytest.approx(0.3 / 9) and found["mse"] == pytest.approx(0.09 / 9)
+    assert found["mae_per_lead"]["V2"] == pytest.approx(0.3)
+    assert set(found["mse_per_lead"]) == set(LEADS_12) - {"II", "V1", "V5"}
+    with pytest.raises(ValueError, match=r"expected \(n, 12, time\)"):
+        completion_errors(true, made[:, :8])
+
+
+def test_linear_leads_are_completed_exactly():
+    """Leads that are linear in the given ones: from three dipole components."""
+    rng = np.random.default_rng(2)
+    mix = rng.standard_normal((12, 3))
+    signals = np.einsum("lk,nkt->nlt", mix, rng.standard_normal((8, 3, 200))) + 0.1
+    model = LeadRegression.fit(signals[:5])
+    given_only = np.where(np.isin(LEADS_12, model.given)[:, None], signals[5:], np.nan)
+    np.testing.assert_allclose(model.predict(np.nan_to_num(given_only)), signals[5:], atol=1e-9)
+
+
+def test_regression_is_the_least_squares_solution():
+    signals = ecgs(4, seed=3)
+    model = LeadRegression.fit(signals, given=("I", "V2"))
+    flat = signals.transpose(1, 0, 2).reshape(12, -1)
+    design = np.stack([flat[0], flat[7], np.ones(flat.shape[1])], axis=1)
+    for lead in (8, 11):
+        expected = np.linalg.lstsq(design, flat[lead], rcond=None)[0]
+        np.testing.assert_allclose(model.coefficients[:, lead], expected, atol=1e-9)
+    completed = model.predict(signals.astype(np.float32))
+    assert completed.dtype == np.float32
+    np.testing.assert_array_equal(completed[:, 7], signals[:, 7].astype(np.float32))
