@@ -2,6 +2,7 @@
 
 from kecgi.figures.activation import activation_maps
 from kecgi.figures.bspm import bspm_image, bspm_traces
+from kecgi.figures.ecg import ecg_beside, ecg_completion, ecg_paper
 from kecgi.figures.electrograms import rhythm_spectra, rhythm_traces, wall_maps
 from kecgi.figures.geometry import electrode_view
 from kecgi.figures.latent import bspm_traversal, map_traversal
@@ -14,6 +15,9 @@ __all__ = [
     "bspm_image",
     "bspm_traces",
     "bspm_traversal",
+    "ecg_beside",
+    "ecg_completion",
+    "ecg_paper",
     "electrode_view",
     "l_curve",
     "learning_curves",
