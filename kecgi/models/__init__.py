@@ -4,5 +4,19 @@ from kecgi.models.activation_cvae import ActivationCVAE
 from kecgi.models.activation_posterior import ActivationPosterior
 from kecgi.models.activation_vae import ActivationVAE
 from kecgi.models.bspm_vae import BSPMVAE
+from kecgi.models.ecg_gan import Pulse2Pulse, WaveGAN
+from kecgi.models.ecg_nvae import ECGNVAE
+from kecgi.models.wear_ecg import WearECG
+from kecgi.models.xresnet1d import xresnet1d101
 
-__all__ = ["BSPMVAE", "ActivationCVAE", "ActivationPosterior", "ActivationVAE"]
+__all__ = [
+    "BSPMVAE",
+    "ECGNVAE",
+    "ActivationCVAE",
+    "ActivationPosterior",
+    "ActivationVAE",
+    "Pulse2Pulse",
+    "WaveGAN",
+    "WearECG",
+    "xresnet1d101",
+]
