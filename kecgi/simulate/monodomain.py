@@ -25,7 +25,7 @@ from functools import lru_cache
 
 import numba
 import numpy as np
-from scipy import ndimage, optimize
+from scipy import ndimage
 
 from kecgi.geometry.heart import Heart
 from kecgi.simulate.action_potential import MitchellSchaeffer
@@ -168,6 +168,9 @@ class Tissue:
         per_axis = np.repeat(step_ms / np.square(heart.spacing_mm), 2)
         exchange = np.where(absent, 0.0, faces * through * per_axis)
         _require_stable(exchange, cell, step_ms)
+        if heart.ndim == 2:  # no exchange along the third axis
+            neighbours = np.hstack([neighbours, np.zeros((m, 2), np.int32)])
+            exchange = np.hstack([exchange, np.zeros((m, 2))])
         return cls(
             graph,
             owner,
@@ -284,7 +287,8 @@ def diffusivity(
     Raises
     ------
     ValueError
-        Where the speed or the spacing is out of range, or the time step too long for that speed.
+        Where the speed or the spacing is out of range, the time step is too long for that speed, or
+        the grid too coarse: fronts that are slow for their grid get stuck between two voxels.
     """
     cell = cell or MitchellSchaeffer()
     if not 0 < speed_mm_per_ms < np.inf or not 0 <= spacing_mm < np.inf:
@@ -298,14 +302,19 @@ def diffusivity(
     if spacing_mm == 0:
         return float(continuum)
 
-    def excess(log_factor: float) -> float:
-        speeds = front_speeds(continuum * np.exp(log_factor), spacing_mm, cell, step_ms)
-        return float(np.mean(speeds)) - speed_mm_per_ms
-
-    low, high = -0.2, 0.4
-    while excess(high) < 0:
-        low, high = high, high + 0.6
-    return float(continuum * np.exp(optimize.brentq(excess, low, high, xtol=1e-3)))
+    value = continuum
+    for _ in range(30):
+        speed = float(np.mean(front_speeds(value, spacing_mm, cell, step_ms)))
+        if speed == 0:
+            break
+        # the speed goes at least with the root of D
+        value *= (speed_mm_per_ms / speed) ** 2
+        if abs(speed / speed_mm_per_ms - 1) < 2e-4:
+            return float(value)
+    raise ValueError(
+        f"no front of {speed_mm_per_ms} mm/ms runs on a grid of {spacing_mm} mm, which is too "
+        "coarse for so slow a one; choose a finer grid or a higher speed"
+    )
 
 
 def front_speeds(
