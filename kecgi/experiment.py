@@ -173,6 +173,16 @@ def egm_dataset(config: EGMConfig, options: Options) -> EGMCohort:
         raise WrongInputError(str(error)) from error
 
 
+def trained(path: Path) -> keras.Model:
+    """Load a model that a recipe has saved."""
+    import keras
+
+    import kecgi.models  # noqa: F401  (Keras finds the classes that are registered)
+
+    with _wrong_input():
+        return keras.saving.load_model(path)
+
+
 @contextmanager
 def _wrong_input() -> Iterator[None]:
     try:
@@ -204,6 +214,11 @@ class Run:
     def keep(self, model: keras.Model) -> None:
         """Save the trained model at once: judging takes a while, and training took longer."""
         model.save(self.folder / "model.keras")
+
+    def keep_page(self, name: str, html: str) -> None:
+        """Write a page to the output folder, and log it."""
+        (self.folder / f"{name}.html").write_text(html, encoding="utf-8")
+        tracking.log_page(name, html)
 
     def conclude(
         self, figures: Mapping[str, Figure], model: keras.Model | None = None, inputs: Any = None

@@ -14,11 +14,9 @@ import numpy as np
 from kecgi.evaluate import (
     BASELINES,
     localisation_error_mm,
-    mae_ms,
     mse,
     pit_histogram,
     reliability_curve,
-    skill,
     summarise_maps,
     summarise_posterior,
 )
@@ -34,6 +32,9 @@ MOST_BASELINE_CASES = 2000
 
 COMPARED = ("mae_ms", "mae_ms_interval", "r2", "r2_interval", "mse")
 """Figures of a baseline that stand beside the model's."""
+
+SHOWN_APART = ("mae_ms", "mae_ms_interval", "r2", "r2_interval", "rmse_ms", "correlation", "cases")
+"""Figures of hearts apart from a training."""
 
 MOST_SHOWN_VOXELS = 100_000
 """Voxels that the calibration figures are drawn from, at the most."""
@@ -234,18 +235,31 @@ def judge(
     }
 
 
-def judge_apart(prefix: str, true: np.ndarray, draws: np.ndarray) -> dict[str, float]:
-    """Error and calibration on further hearts; names begin with the prefix. Arrays as in `judge`.
+def judge_apart(
+    true: np.ndarray, draws: np.ndarray, groups: np.ndarray | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Error and calibration where there is no training set to compare with.
 
     R² is measured against these hearts' own mean time, since no training map fits them.
+
+    Parameters
+    ----------
+    true, draws
+        As in `judge`.
+    groups : ndarray, shape (cases,), optional
+        What is resampled as a whole for the intervals; cases by default.
+    seed : int
+        Seed of the bootstrap.
     """
-    mean_time = float(np.nanmean(true))
-    figures = {
-        "mae_ms": mae_ms(true, draws.mean(axis=0)),
-        "r2": skill(true, draws.mean(axis=0), mean_time),
-        **summarise_posterior(draws, true),
-    }
-    return {f"{prefix}_{name}": value for name, value in figures.items()}
+    summary = summarise_maps(
+        true,
+        draws.mean(axis=0),
+        reference=float(np.nanmean(true)),
+        scale_ms=(float(np.nanmin(true)), float(np.nanmax(true))),
+        groups=groups,
+        rng=np.random.default_rng(seed),
+    )
+    return {key: summary[key] for key in SHOWN_APART} | summarise_posterior(draws, true)
 
 
 def localisation(

@@ -206,6 +206,13 @@ def log_figures(figures: Mapping[str, Figure]) -> None:
         mlflow.log_figure(figure, f"figures/{name}.png")
 
 
+def log_page(name: str, html: str) -> None:
+    """Log a page of HTML to the active run, as ``NAME.html``."""
+    import mlflow
+
+    mlflow.log_text(html, f"{name}.html")
+
+
 def log_model(
     model: keras.Model, inputs: np.ndarray | Mapping[str, np.ndarray], name: str = "model"
 ) -> str:

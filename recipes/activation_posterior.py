@@ -107,7 +107,8 @@ def main(options: Options) -> None:
                 model, patient, cases, measured, draws, options.seed
             )
             masks = review.masks_of(patient, cases)
-            run.headline |= review.judge_apart("geometry", true, drawn)
+            apart = review.judge_apart(true, drawn)
+            run.headline |= {f"geometry_{name}": value for name, value in apart.items()}
             names = [f"patient, case {c}" for c in cases]
             spacing = (patient.config.spacing_mm,) * 3
             more = review.map_figures(true, drawn, masks, spacing, names, options.seed)

@@ -7,6 +7,7 @@ from kecgi.figures.electrograms import rhythm_spectra, rhythm_traces, wall_maps
 from kecgi.figures.geometry import electrode_view
 from kecgi.figures.latent import bspm_traversal, map_traversal
 from kecgi.figures.posterior import reliability, sd_against_error
+from kecgi.figures.robustness import robustness_curves
 from kecgi.figures.surface import l_curve, surface_maps
 from kecgi.figures.training import learning_curves, model_comparison
 
@@ -26,6 +27,7 @@ __all__ = [
     "reliability",
     "rhythm_spectra",
     "rhythm_traces",
+    "robustness_curves",
     "sd_against_error",
     "surface_maps",
     "wall_maps",

@@ -1,0 +1,291 @@
+"""What a laboratory asks of a posterior model before it trusts it: robustness and localisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+from skimage.measure import marching_cubes
+
+from kecgi import report, review
+from kecgi.data import Cohort, CohortConfig, Disturbance, build, draw_anatomy, open_store
+from kecgi.geometry import Heart
+from kecgi.inverse import earliest_sites
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CLEAN = Disturbance(snr_db=30.0)
+"""The recording that others are compared with."""
+
+CONDITIONS = {
+    "noise (dB)": {f"{db}": Disturbance(snr_db=float(db)) for db in (30, 20, 10)},
+    "leads lost (%)": {f"{n}": Disturbance(30.0, lost=n / 100) for n in (0, 10, 30, 50)},
+    "heart moved (mm)": {f"{mm}": Disturbance(30.0, shift_mm=float(mm)) for mm in (0, 5, 10)},
+    "heart turned (°)": {f"{deg}": Disturbance(30.0, turn_deg=float(deg)) for deg in (0, 5, 10)},
+}
+"""Recordings by what goes wrong, and how much of it."""
+
+GRIDS_MM = (1.5, 3.0)
+"""Steps of the grids on which the same kind of hearts is simulated anew."""
+
+
+def measured(
+    model, cohort: Cohort, cases: np.ndarray, disturbance: Disturbance, draws: int, seed: int
+) -> dict[str, Any]:
+    """Judge a model on some cases under one condition, as `kecgi.review.judge_apart`.
+
+    Parameters
+    ----------
+    model : kecgi.models.ActivationPosterior
+        The model.
+    cohort : Cohort
+        Data that it was not trained on.
+    cases : ndarray of int
+        Cases, sorted.
+    disturbance : Disturbance
+        What the recordings suffer from.
+    draws, seed : int
+        Draws of each case; seed of disturbance, draws and bootstrap.
+    """
+    true, drawn = review.posterior_on_voxels(model, cohort, cases, disturbance, draws, seed)
+    masks = review.masks_of(cohort, cases)
+    return {
+        **review.judge_apart(true, drawn, cohort.anatomy[cases], seed),
+        **review.localisation(cohort, cases, drawn.mean(axis=0), masks),
+    }
+
+
+def robustness(
+    model, cohort: Cohort, cases: np.ndarray, draws: int, seed: int
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Judge a model under all `CONDITIONS`, by what goes wrong and how much of it."""
+    return {
+        kind: {
+            name: measured(model, cohort, cases, disturbance, draws, seed)
+            for name, disturbance in levels.items()
+        }
+        for kind, levels in CONDITIONS.items()
+    }
+
+
+def on_other_grids(
+    model, config: CohortConfig, hearts: int, folder: Path, draws: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Judge a model on new hearts of the same family, simulated on finer and coarser grids.
+
+    Parameters
+    ----------
+    model : kecgi.models.ActivationPosterior
+        The model.
+    config : CohortConfig
+        Config of the data that it is judged on otherwise.
+    hearts : int
+        Hearts on each grid, with four cases each.
+    folder : Path
+        Where their datasets are kept.
+    draws, seed : int
+        As in `measured`.
+    """
+    results = {}
+    extent = np.array(config.shape) * config.spacing_mm
+    for step in (*GRIDS_MM, config.spacing_mm):
+        other = replace(
+            config,
+            anatomies=1 if config.geometry else hearts,
+            cases_per_anatomy=4 * hearts if config.geometry else 4,
+            spacing_mm=step,
+            shape=tuple(int(n) for n in np.ceil(extent / step)),
+            seed=config.seed + 1,
+        )
+        store = open_store(build(other, folder / f"cohort-{other.identity}", workers=-1))
+        cases = np.arange(len(store))
+        results[f"{step:g}"] = measured(model, store, cases, CLEAN, draws, seed)
+    return dict(sorted(results.items(), key=lambda item: float(item[0])))
+
+
+def onset_coverage(
+    cohort: Cohort, cases: np.ndarray, drawn: np.ndarray, level: float = 0.9
+) -> dict[str, float]:
+    """How often the credible region of the onset holds the first true one, and how large it is.
+
+    The true onset is the earliest 1 % of the tissue, as in `kecgi.inverse.earliest_sites`; the
+    region holds it where it holds at least half of it.
+
+    Parameters
+    ----------
+    cohort, cases
+        The data.
+    drawn : ndarray, shape (draws, cases, voxels)
+        Draws, NaN-padded.
+    level : float
+        Probability of the region.
+
+    Returns
+    -------
+    dict
+        ``onset_held``: mean share of the earliest tissue that lies in the region;
+        ``onset_region_ml``: median volume of the region.
+    """
+    maps = cohort.read("activation_ms", cases)
+    held, volume = [], []
+    for row, case in enumerate(cases):
+        heart = draw_anatomy(cohort.config, int(cohort.anatomy[case]))
+        times = maps[row][heart.mask]
+        region = np.zeros(len(times), bool)
+        for site in earliest_sites(heart, drawn[:, row, : len(times)], level=level):
+            region |= site.region
+        earliest = np.argsort(times)[: max(1, round(0.01 * len(times)))]
+        held.append(region[earliest].mean())
+        volume.append(region.sum() * np.prod(heart.spacing_mm) / 1000)
+    return {
+        "onset_held": float(np.mean(held)),
+        "onset_region_ml": float(np.median(volume)),
+    }
+
+
+def spread(count: int, most: int) -> np.ndarray:
+    """Choose at most so many of the cases 0 to count, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def surface_figures(
+    cohort: Cohort, cases: np.ndarray, true: np.ndarray, drawn: np.ndarray
+) -> dict[str, Figure]:
+    """Show true map, mean and SD on the surface of two hearts: of median and of largest error.
+
+    Parameters
+    ----------
+    cohort, cases
+        The data.
+    true : ndarray, shape (cases, voxels)
+        Activation times, NaN-padded.
+    drawn : ndarray, shape (draws, cases, voxels)
+        Draws.
+    """
+    from kecgi import figures
+
+    mean, sd = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
+    order = np.argsort(np.nanmean(np.abs(mean - true), axis=1))
+    shown = {}
+    for name, row in (("median", order[len(order) // 2]), ("worst", order[-1])):
+        heart = draw_anatomy(cohort.config, int(cohort.anatomy[cases[row]]))
+        points, triangles, voxel = _surface(heart)
+        maps = {"true": true[row][voxel], "mean": mean[row][voxel]}
+        title = f"case {cases[row]}"
+        views = (("front", -90.0), ("back", 90.0))
+        shown[f"surface_{name}"] = figures.surface_maps(
+            points, triangles, {title: maps}, label="activation time (ms)", views=views
+        )
+        shown[f"surface_{name}_sd"] = figures.surface_maps(
+            points, triangles, {title: {"SD": sd[row][voxel]}}, label="SD (ms)", views=views
+        )
+    return shown
+
+
+def page(
+    title: str,
+    source: str,
+    headline: Mapping[str, Any],
+    results: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    figures: Mapping[str, Figure],
+) -> str:
+    """Write the page: figures in words and tables, then what they look like.
+
+    Parameters
+    ----------
+    title : str
+        What is judged.
+    source : str
+        On which data.
+    headline : mapping
+        From `judge_apart`, `localisation` and `onset_coverage` together.
+    results : mapping
+        From `robustness`; "grid step (mm)" from `on_other_grids`.
+    figures : mapping of str to Figure
+        All figures by name.
+    """
+    low, high = headline["mae_ms_interval"]
+    errors = [
+        {
+            "": "activation time",
+            "MAE (ms)": f"{headline['mae_ms']:.1f} ({low:.1f} to {high:.1f})",
+            "RMSE (ms)": f"{headline['rmse_ms']:.1f}",
+            "R²": f"{headline['r2']:.3f}",
+            "CRPS (ms)": f"{headline['crps_ms']:.1f}",
+        }
+    ]
+    onsets = [
+        {
+            "": "onset",
+            "median error (mm)": f"{headline['localisation_mm_median']:.1f}",
+            "upper quartile (mm)": f"{headline['localisation_mm_upper_quartile']:.1f}",
+            "earliest tissue in the 90 % region": f"{100 * headline['onset_held']:.0f} %",
+            "region (ml)": f"{headline['onset_region_ml']:.1f}",
+        }
+    ]
+    calibration = [
+        {
+            "": "intervals",
+            "50 % covers": f"{100 * headline['coverage50']:.1f} %",
+            "90 % covers": f"{100 * headline['coverage90']:.1f} %",
+            "rank correlation of SD and error": f"{headline['spearman_sd_error']:.2f}",
+        }
+    ]
+    disturbed = []
+    for kind, levels in results.items():
+        first = next(iter(levels.values()))["mae_ms"]
+        for level, row in levels.items():
+            disturbed.append(
+                {
+                    "": kind,
+                    "level": level,
+                    "MAE (ms)": f"{row['mae_ms']:.1f}",
+                    "change": f"{100 * (row['mae_ms'] / first - 1):+.0f} %",
+                    "90 % covers": f"{100 * row['coverage90']:.0f} %",
+                    "onset, median (mm)": f"{row['localisation_mm_median']:.1f}",
+                }
+            )
+    parts = [
+        report.paragraph(source),
+        report.heading("Error and localisation"),
+        report.paragraph(
+            "Intervals are 95 %, by bootstrap over hearts. R² is measured against these hearts' "
+            "mean time. An onset is the centre of the earliest 1 % of the tissue."
+        ),
+        report.table(errors),
+        report.table(onsets),
+        report.heading("Calibration"),
+        report.table(calibration),
+        report.picture(figures["reliability"], "Coverage of central intervals; rank of the truth."),
+        report.picture(figures["sd_against_error"], "Error against the posterior's SD."),
+        report.heading("Robustness"),
+        report.paragraph(
+            "Each line beside the first of its kind. A heart that is moved or turned is given to "
+            "the model where it isn't. Other grids hold other hearts of the same kind."
+        ),
+        report.table(disturbed),
+        report.picture(figures["robustness"], "Error (with interval) and coverage."),
+        report.heading("Maps"),
+        report.picture(figures["maps"], "Cases of lower-quartile, median and upper-decile error."),
+        report.picture(figures["worst"], "The three cases of largest error."),
+    ]
+    for name in ("median", "worst"):
+        parts += [
+            report.picture(figures[f"surface_{name}"], f"On the surface: {name} case."),
+            report.picture(figures[f"surface_{name}_sd"], f"Uncertainty: {name} case."),
+        ]
+    return report.page(title, parts)
+
+
+def _surface(heart: Heart) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points, triangles and each point's nearest voxel, of the surface around the tissue."""
+    share = heart.mask.astype(np.float32) if heart.fraction is None else heart.fraction
+    points, triangles, _, _ = marching_cubes(np.pad(share, 1), 0.5)
+    points = (points - 1) * heart.spacing_mm + heart.origin_mm
+    _, voxel = cKDTree(heart.voxels_mm).query(points)
+    return points, triangles[:, ::-1], voxel
