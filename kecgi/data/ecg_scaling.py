@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -47,7 +47,7 @@ class LeadScale:
     @classmethod
     def fit(
         cls,
-        ecg_mv: np.ndarray,
+        ecg_mv: np.ndarray | Iterable[np.ndarray],
         leads: Sequence[str],
         percentiles: tuple[float, float] = (2.5, 97.5),
     ) -> LeadScale:
@@ -55,17 +55,22 @@ class LeadScale:
 
         Parameters
         ----------
-        ecg_mv : ndarray, shape (n, time, leads)
-            Training records.
+        ecg_mv : ndarray, shape (n, time, leads), or iterable of such
+            Training records, such as an array or ``ECGStore.blocks(split.train, leads)``.
         leads : sequence of str
             Names of the last axis.
         percentiles : (float, float)
             Of the minima and of the maxima; (0, 100) takes the whole range, and then a record
             that touches it is not inside.
         """
-        ecg_mv = cls._checked(ecg_mv, leads)
-        low = np.percentile(ecg_mv.min(axis=-2), percentiles[0], axis=0)
-        high = np.percentile(ecg_mv.max(axis=-2), percentiles[1], axis=0)
+        blocks = [ecg_mv] if isinstance(ecg_mv, np.ndarray) else ecg_mv
+        extremes = [
+            (block.min(axis=-2), block.max(axis=-2))
+            for block in (cls._checked(block, leads) for block in blocks)
+        ]
+        lowest, highest = (np.concatenate(part) for part in zip(*extremes, strict=True))
+        low = np.percentile(lowest, percentiles[0], axis=0)
+        high = np.percentile(highest, percentiles[1], axis=0)
         return cls(tuple(leads), tuple(low), tuple(high))
 
     def inside(self, ecg_mv: np.ndarray) -> np.ndarray:

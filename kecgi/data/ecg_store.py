@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -124,6 +124,41 @@ class ECGStore:
         """Chunking, for `kecgi.data.batches.CaseBatches`."""
         return SimpleNamespace(block_cases=CHUNK_RECORDS)
 
+    def blocks(
+        self, rows: np.ndarray | slice | None = None, leads: Sequence[str] = LEADS_12
+    ) -> Iterator[np.ndarray]:
+        """Read records chunk by chunk, where they are too many for the memory.
+
+        Parameters
+        ----------
+        rows : ndarray of int or slice, optional
+            Records in rising order; all of them by default.
+        leads : sequence of str
+            Leads in the wanted order.
+
+        Yields
+        ------
+        ndarray of float32, shape (n, time, leads)
+            The records of one chunk, mV.
+
+        Raises
+        ------
+        IndexError
+            Where a record doesn't exist.
+        ValueError
+            Where a lead is unknown, or the rows don't rise.
+        """
+        at = lead_indices(leads)
+        rows = np.arange(len(self))[slice(None) if rows is None else rows]
+        if np.any(np.diff(rows) <= 0):
+            raise ValueError("rows must rise without repeats; sort them")
+        chunk = rows // CHUNK_RECORDS
+        for part in np.split(rows, np.flatnonzero(np.diff(chunk)) + 1):
+            if part.size:
+                first, last = int(part[0]), int(part[-1])
+                values = self.arrays["ecg_mv"][first : last + 1]
+                yield values[part - first][:, at].transpose(0, 2, 1)
+
     def load(
         self, rows: np.ndarray | slice | None = None, leads: Sequence[str] = LEADS_12
     ) -> dict[str, np.ndarray]:
@@ -149,14 +184,14 @@ class ECGStore:
         ValueError
             Where a lead is unknown.
         """
-        at = lead_indices(leads)
         rows = np.arange(len(self))[slice(None) if rows is None else rows]
-        ecg_mv = np.empty((len(rows), self.config.samples, len(at)), np.float32)
-        chunk = rows // CHUNK_RECORDS
-        for c in np.unique(chunk):
-            there = np.flatnonzero(chunk == c)
-            block = self.arrays["ecg_mv"][c * CHUNK_RECORDS : (c + 1) * CHUNK_RECORDS]
-            ecg_mv[there] = block[rows[there] - c * CHUNK_RECORDS][:, at].transpose(0, 2, 1)
+        ecg_mv = np.empty((len(rows), self.config.samples, len(leads)), np.float32)
+        rising, place = np.unique(rows, return_inverse=True)
+        at = 0
+        for block in self.blocks(rising, leads):
+            wanted = np.flatnonzero((place >= at) & (place < at + len(block)))
+            ecg_mv[wanted] = block[place[wanted] - at]
+            at += len(block)
         others = {name: self.arrays[name][:][rows] for name in ("group", "rate_bpm", "pr_ms")}
         return {"ecg_mv": ecg_mv, "labels": self.labels[rows], **others}
 

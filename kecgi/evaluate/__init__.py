@@ -2,7 +2,13 @@
 
 from kecgi.evaluate.auroc import auroc, macro_auroc
 from kecgi.evaluate.baselines import BASELINES, NearestNeighbour, PCARidge, TrainingMean
-from kecgi.evaluate.ecg import duplicates, heart_rates_bpm, lead_law_error_uv, wasserstein
+from kecgi.evaluate.ecg import (
+    duplicates,
+    heart_rates_bpm,
+    lead_law_error_uv,
+    nearest_rms_mv,
+    wasserstein,
+)
 from kecgi.evaluate.ecg_beats import heart_rate_bpm, intervals_ms, r_peaks
 from kecgi.evaluate.ecg_completion import LeadRegression, completion_errors
 from kecgi.evaluate.frechet import FeatureMap, frechet, frechet_distance, signal_statistics
@@ -69,6 +75,7 @@ __all__ = [
     "mae_ms",
     "magnitude_ratio",
     "mse",
+    "nearest_rms_mv",
     "pearson",
     "per_case",
     "pit_histogram",

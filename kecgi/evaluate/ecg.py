@@ -54,6 +54,30 @@ def duplicates(
     ]
 
 
+def nearest_rms_mv(ecg_mv: ArrayLike, others_mv: ArrayLike) -> np.ndarray:
+    """Root mean square difference of each ECG from the nearest of others.
+
+    A generator that has learned its training set by heart makes ECGs that are nearer to it than
+    real ones kept out of the training are: compare both, against the same training set.
+
+    Parameters
+    ----------
+    ecg_mv, others_mv : (n, 12, time) and (m, 12, time) arrays
+        ECGs in mV.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    ecg_mv, others = _checked(ecg_mv), _checked(others_mv)
+    if others.shape[1:] != ecg_mv.shape[1:]:
+        raise ValueError(f"ECGs have shapes {ecg_mv.shape} and {others.shape}, expected one length")
+    first, second = (x.reshape(len(x), -1).astype(np.float64) for x in (ecg_mv, others))
+    squared = np.square(second).sum(axis=1) - 2 * first @ second.T
+    nearest = second[np.argmin(squared, axis=1)]
+    return np.sqrt(np.square(first - nearest).mean(axis=1))
+
+
 def heart_rates_bpm(ecg_mv: ArrayLike, sampling_hz: float) -> np.ndarray:
     """Heart rate of each ECG, (n,); NaN where fewer than two beats are found."""
     return np.array([heart_rate_bpm(record, sampling_hz) for record in _checked(ecg_mv)])

@@ -133,6 +133,11 @@ def test_store_is_read_by_rows_and_leads(store):
     np.testing.assert_array_equal(loaded["labels"], store.labels[rows])
     np.testing.assert_array_equal(loaded["group"], [5, 0, 0, 2])
     assert store.load(slice(5, 8))["ecg_mv"].shape[0] == 3
+    blocks = list(store.blocks([1, 2, 31, 33], ("V2", "I")))
+    assert [len(block) for block in blocks] == [3, 1]
+    np.testing.assert_array_equal(np.concatenate(blocks), whole[[1, 2, 31, 33]][..., [7, 0]])
+    with pytest.raises(ValueError, match="rows must rise"):
+        next(store.blocks([3, 2]))
     with pytest.raises(IndexError):
         store.load([36])
     with pytest.raises(ValueError, match="'V9'"):
@@ -209,7 +214,8 @@ def test_batches_stream_what_load_gives(store):
 
     split = store.split((0.5, 0.25, 0.25))
     train = store.load(split.train, CNVAE_LEADS)
-    scale = LeadScale.fit(train["ecg_mv"], CNVAE_LEADS)
+    scale = LeadScale.fit(store.blocks(split.train, CNVAE_LEADS), CNVAE_LEADS)
+    assert scale == LeadScale.fit(train["ecg_mv"], CNVAE_LEADS)
     batches = ECGBatches(store, split.train, 7, scale)
     everything = batches.all()
     np.testing.assert_array_equal(everything["ecg"], scale.apply(train["ecg_mv"]))

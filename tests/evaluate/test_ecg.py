@@ -7,6 +7,7 @@ from kecgi.evaluate import (
     completion_errors,
     duplicates,
     lead_law_error_uv,
+    nearest_rms_mv,
     wasserstein,
 )
 from kecgi.geometry.electrodes import LEADS_12
@@ -41,6 +42,15 @@ def test_copies_of_the_training_set():
     assert duplicates(made, train) == [(4, 33)]
     with pytest.raises(ValueError, match="expected one length"):
         duplicates(made, train[..., :100])
+
+
+def test_nearest_difference():
+    train = ecgs(30)
+    made = train[[4, 9]] + np.array([0.2, 0.0])[:, None, None]
+    np.testing.assert_allclose(nearest_rms_mv(made, train), [0.2, 0], atol=1e-9)
+    # independent ones differ by the root of twice the variance
+    far, own = nearest_rms_mv(ecgs(3, seed=5), train), train.std()
+    np.testing.assert_allclose(far, np.sqrt(2) * own, rtol=0.1)
 
 
 def beats(n, rate, height, pr=160.0, seed=0):
