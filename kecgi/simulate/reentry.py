@@ -102,7 +102,7 @@ def paced_cycle(
     v0, h0 = 0.0, 1.0
     for beat in range(beats):
         v, h = mitchell_schaeffer(time, cell, v0, h0)
-        if v.max() < HALF_WAY:
+        if v.max() < HALF_WAY or v[-1] > HALF_WAY:
             raise ValueError(
                 f"{cell} doesn't follow stimuli every {cycle_ms} ms: beat {beat + 1} is blocked; "
                 "give a longer cycle or a shorter tau_close"
@@ -139,7 +139,7 @@ def voltage_phase(frames: np.ndarray, delay: int = 10, every: int = 1) -> np.nda
         Radians in [-pi, pi] of frame `delay` and later ones; it rises with time.
     """
     now, before = frames[delay::every], frames[:-delay:every]
-    return np.arctan2(HALF_WAY - before, now - HALF_WAY)
+    return np.arctan2(before - HALF_WAY, now - HALF_WAY)
 
 
 def wall_squares(graph: TissueGraph) -> np.ndarray:
