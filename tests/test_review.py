@@ -8,9 +8,10 @@ import pytest
 from matplotlib.text import Text
 
 from kecgi import review
-from kecgi.data import CohortConfig, build, coarsen, open_store, slice_index
+from kecgi.data import CohortConfig, Disturbance, build, coarsen, open_store, slice_index
 
 SCALE = (0.0, 200.0)
+NOISE = Disturbance(snr_db=25.0)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ class Echo:
 @pytest.mark.backend
 def test_draws_belong_to_the_voxels_and_cases_asked_for(cohort):
     cases, model = np.array([3, 9, 12, 30]), Echo()
-    true, drawn = review.posterior_on_voxels(model, cohort, cases, 25.0, draws=2, seed=40)
+    true, drawn = review.posterior_on_voxels(model, cohort, cases, NOISE, draws=2, seed=40)
     masks = review.masks_of(cohort, cases)
     expected = review.on_voxels(cohort.read("activation_ms", cases), masks)
     np.testing.assert_array_equal(true, expected)
@@ -146,7 +147,7 @@ def test_draws_belong_to_the_voxels_and_cases_asked_for(cohort):
     # a heart's draws and noise don't depend on which other hearts are judged
     assert sorted(model.seen) == [40, 41, 43]
     alone = Echo()
-    review.posterior_on_voxels(alone, cohort, cases[1:3], 25.0, draws=2, seed=40)
+    review.posterior_on_voxels(alone, cohort, cases[1:3], NOISE, draws=2, seed=40)
     np.testing.assert_array_equal(alone.seen[41]["bspm_mv"], model.seen[41]["bspm_mv"])
     assert np.abs(alone.seen[41]["bspm_mv"] - cohort.read("bspm_mv", cases[1:3])).max() > 0
 
@@ -206,7 +207,7 @@ def test_further_hearts_are_judged_against_their_own_mean(rows):
     figures = review.judge_apart(rows, np.stack([rows + 1, rows + 3]))
     assert figures["mae_ms"] == pytest.approx(2, rel=1e-5)
     assert figures["r2"] == pytest.approx(1 - 4 / np.nanvar(rows), rel=1e-4)
-    assert figures["draws"] == 2 and "geometry_coverage90" in figures
+    assert figures["draws"] == 2 and "coverage90" in figures
     low, high = figures["mae_ms_interval"]
     assert low <= figures["mae_ms"] <= high
 

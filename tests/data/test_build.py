@@ -168,7 +168,7 @@ def test_an_empty_folder_is_used(small_config, tmp_path):
 def test_wrong_anatomy_is_found_before_any_work(small_config, tmp_path):
     path = tmp_path / "cut.zarr"
     with pytest.raises(ValueError, match="border of the"):
-        build(dataclasses.replace(small_config, shape=(16, 24, 24)), path)
+        build(dataclasses.replace(small_config, shape=(12, 24, 24)), path)
     assert not path.exists()
     with pytest.raises(ValueError, match="workers is 0"):
         build(small_config, path, workers=0)
