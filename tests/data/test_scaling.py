@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from kecgi.data import MapScale, SignalScale
+from kecgi.data import AmplitudeScale, MapScale, SignalScale
 
 
 @pytest.fixture
@@ -57,3 +57,28 @@ def test_signal_scale_puts_silence_in_the_middle():
 def test_signal_scale_needs_a_signal(signals):
     with pytest.raises(ValueError, match="peak_mv"):
         SignalScale.fit(signals)
+
+
+def test_amplitudes_of_groups_are_kept():
+    rng = np.random.default_rng(0)
+    signals = rng.standard_normal((6, 20, 4)) * np.array([1, 1, 5, 5, 0.2, 0.2])[:, None, None]
+    scale = AmplitudeScale.per_group(signals, np.array([7, 7, 2, 2, 9, 9]))
+    scaled = scale.apply(signals)
+    for rows in ([0, 1], [2, 3], [4, 5]):
+        assert np.abs(scaled[rows]).max() == pytest.approx(1)
+        # the same factor in both rows and all channels
+        assert np.ptp(scaled[rows] / signals[rows]) < 1e-6 * np.max(scaled[rows] / signals[rows])
+    np.testing.assert_allclose(scale.invert(scaled), signals, rtol=1e-6)
+    again = AmplitudeScale.from_dict(json.loads(json.dumps(scale.to_dict())))
+    np.testing.assert_array_equal(again.peak_mv, scale.peak_mv)
+    with pytest.raises(ValueError, match="2 signals, expected 6"):
+        scale.apply(signals[:2])
+
+
+def test_one_amplitude_for_all():
+    signals = np.array([[[1.0, -4.0]], [[0.5, 2.0]]])
+    scale = AmplitudeScale.whole(signals)
+    np.testing.assert_allclose(scale.apply(signals), signals / 4)
+    assert scale.invert(np.ones((5, 1, 2))).max() == 4
+    with pytest.raises(ValueError, match="expected a positive number"):
+        AmplitudeScale.whole(np.zeros((2, 3)))
