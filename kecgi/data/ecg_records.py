@@ -26,6 +26,9 @@ MISORDERED_UV = 50.0
 ROUNDING_S = 0.02
 """A record this much too short lost samples to rounding; it is extended by its last value."""
 
+RATES_HZ = (50, 20_000)
+"""Sampling rates that a recorder can have; anything else is an error in the header."""
+
 MV_PER_UNIT = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3}
 
 
@@ -81,7 +84,8 @@ def read_record(
         Where the record can't be read, lacks a lead or its labels, is too short, has NaN, is flat,
         or its limb leads break the lead laws, as they do where leads are mis-ordered.
     """
-    signal_mv, fs, comments = _read(Path(path))
+    stem = str(path).removesuffix(".hea")
+    signal_mv, fs, comments = _read(stem)
     codes = _codes(comments)
     missing = ~np.isfinite(signal_mv)
     if missing.any():
@@ -101,7 +105,7 @@ def read_record(
                     f"leads are mis-ordered or no standard leads: {law} law broken by "
                     f"{typical:.0f} µV"
                 )
-    return ECGRecord(Path(path).stem, ecg_mv.astype(np.float32), sampling_hz, codes, flat)
+    return ECGRecord(Path(stem).name, ecg_mv.astype(np.float32), sampling_hz, codes, flat)
 
 
 def resample(signals: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
@@ -262,16 +266,20 @@ def write_records(
     return written
 
 
-def _read(path: Path) -> tuple[np.ndarray, float, list[str]]:
+def _read(stem: str) -> tuple[np.ndarray, float, list[str]]:
     """Signals in mV in the standard order, their rate, and the header's comments."""
     import wfdb
 
     try:
-        record = wfdb.rdrecord(str(path.with_suffix("")))
+        record = wfdb.rdrecord(stem)
     except Exception as error:  # whatever wfdb says of a damaged header or lost samples
         raise RecordError(f"can't be read: {type(error).__name__}: {error}") from error
     if record.p_signal is None or not record.p_signal.size:
         raise RecordError("has no signal")
+    if not RATES_HZ[0] <= record.fs <= RATES_HZ[1]:
+        raise RecordError(
+            f"is sampled at {record.fs:g} Hz, expected {RATES_HZ[0]} to {RATES_HZ[1]}"
+        )
     try:
         at = lead_indices(LEADS_12, record.sig_name)
     except ValueError as error:

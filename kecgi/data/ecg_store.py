@@ -285,13 +285,12 @@ def write_store(
         if not names:
             reasons = "; ".join(f"{n}: {r}" for n, r in list(rejected.items())[:5])
             raise ValueError(f"no record can be used; {len(rejected)} are left out: {reasons}")
-        for name, dims, values in (
-            ("record_name", ("record",), names),
-            ("lead_name", ("lead",), LEADS_12),
-            ("label_name", ("label",), config.schema.names),
-            ("label_code", ("label",), config.schema.codes),
+        for name, variable, values in (
+            ("record_name", Variable(("record",), "string", "1", "names of records"), names),
+            ("lead_name", Variable(("lead",), "string", "1", "names of leads"), LEADS_12),
+            ("label_name", Variable(("label",), "string", "1", "classes"), config.schema.names),
+            ("label_code", Variable(("label",), "string", "1", "SNOMED-CT"), config.schema.codes),
         ):
-            variable = Variable(dims, "string", "1", f"{name.replace('_', ' ')}s".replace("_", " "))
             _create(group, name, variable, data=np.array(values, np.dtypes.StringDType()))
         time_ms = np.arange(config.samples) * (1000 / config.sampling_hz)
         _create(group, "time_ms", Variable(("time",), "float64", "ms", "time"), data=time_ms)

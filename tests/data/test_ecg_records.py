@@ -121,6 +121,8 @@ def damaged(folder):
     (folder / "truncated.dat").write_bytes((folder / "truncated.dat").read_bytes()[:5000])
     write(folder, "lost", signal)
     (folder / "lost.dat").unlink()
+    header = write(folder, "rate", signal).with_suffix(".hea")
+    header.write_text(header.read_text().replace("rate 12 500 ", "rate 12 1 ", 1))
     (folder / "garbage.hea").write_text("garbage\n\x00 not a header\n")
     (folder / "empty.hea").write_text("")
     return {
@@ -133,6 +135,7 @@ def damaged(folder):
         "eleven": r"\['V6'\] are missing",
         "truncated": "can't be read",
         "lost": "can't be read",
+        "rate": "sampled at 1 Hz",
         "garbage": "can't be read",
         "empty": "can't be read",
     }
@@ -222,6 +225,14 @@ def test_what_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="2 different names"):
         write_records(tmp_path, signal, label, NINE, sampling_hz=500, names=["a", "b"])
     assert not list(tmp_path.iterdir())
+
+
+def test_names_of_headers_may_have_dots(tmp_path):
+    label = NINE.encode(["SR"])[None]
+    (header,) = write_records(tmp_path, ecg()[None], label, NINE, sampling_hz=500, names=["a"])
+    assert header.read_text().splitlines()[-1] == "# Dx: 426783006"
+    header.rename(tmp_path / "a.1.hea")
+    assert read_record(tmp_path / "a.1").name == read_record(tmp_path / "a.1.hea").name == "a.1"
 
 
 def test_length():
