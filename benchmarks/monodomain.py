@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kecgi.geometry import AtrialShape, Heart, atria, load_heart
+from kecgi.geometry import AtrialShape, Heart, atrial_wall, load_heart
 from kecgi.simulate import MitchellSchaeffer, Tissue, diffusivity, simulate, wall_diffusivity
 from kecgi.simulate.monodomain import STEP_MS, front_speeds, wall_speed
 from kecgi.simulate.reentry import line_through, phase_state, winding_phase
@@ -63,9 +63,9 @@ def left_atrium(quick: bool) -> Heart:
     folder = Path(os.environ.get("KECGI_DATA", "../shared/data"))
     file = folder / "human_ct_hearts" / "masks" / "strocchi01_la_1.0mm.npz"
     if quick:
-        return atria(AtrialShape(right=False), 2.0)
+        return atrial_wall(AtrialShape(right=False), 2.0)
     if not file.is_file():
-        return atria(AtrialShape(29.0, 29.0, wall_mm=3.6, right=False), 1.0)
+        return atrial_wall(AtrialShape(29.0, 29.0, wall_mm=3.6, right=False), 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return load_heart(file, keep_largest=True)
@@ -168,9 +168,11 @@ def plane_speeds(quick: bool) -> dict:
 def wall_speeds(quick: bool) -> dict:
     """Errors of the mean speed in thin walls by grid step, before and after their calibration."""
     cell, errors, before = MitchellSchaeffer(), {}, {}
-    walls = {f"left atrium {s:g} mm": atria(AtrialShape(right=False), s) for s in (2.0, 1.5)}
+    walls = {f"left atrium {s:g} mm": atrial_wall(AtrialShape(right=False), s) for s in (2.0, 1.5)}
     if not quick:
-        walls |= {f"left atrium {s:g} mm": atria(AtrialShape(right=False), s) for s in (1.0, 0.75)}
+        walls |= {
+            f"left atrium {s:g} mm": atrial_wall(AtrialShape(right=False), s) for s in (1.0, 0.75)
+        }
         walls["benchmark's atrium 1 mm"] = left_atrium(False)
     print(f"walls, {SPEED} mm/ms asked for: error of the mean speed in percent")
     for name, wall in walls.items():

@@ -11,9 +11,11 @@ import numpy as np
 
 from kecgi.data.cohort import require_integer, require_number
 from kecgi.geometry import Electrodes, Heart, load_heart, spread_points, vest
-from kecgi.geometry.atrium import AtrialShape, atria, matching_voxels
+from kecgi.geometry.atrium import AtrialShape, atrial_wall, matching_voxels
+from kecgi.geometry.readers import IMAGES
 from kecgi.simulate import TissueGraph, lead_field
 from kecgi.simulate.electrograms import bipolar_pairs, near_field, resample
+from kecgi.simulate.monodomain import STEP_MS
 from kecgi.simulate.rhythms import (
     FRAME_MS,
     RHYTHMS,
@@ -59,10 +61,14 @@ class EGMConfig:
         Height of these electrodes above the wall.
     spacing_mm : float
         Grid step.
+    step_ms : float
+        Time step of the monodomain solver, a whole number of which makes 1 ms.
     geometry : str, optional
-        Path of an atrial wall for `kecgi.geometry.load_heart`, to simulate everything in; stray
-        components are dropped, and it keeps its own grid if it is an image. Drawn from the family
-        of `kecgi.geometry.atrium` if absent.
+        Path of an atrial wall for `kecgi.geometry.load_heart`, to simulate everything in; an image
+        keeps its own grid. Drawn from the family of `kecgi.geometry.atrium` if absent.
+    keep_largest : bool
+        Take the largest component of `geometry` where it has several; a few stray voxels are
+        dropped with a warning anyway.
     right : bool
         Whether the family's atria have a right one.
     fronts : {"monodomain", "eikonal"}
@@ -89,7 +95,9 @@ class EGMConfig:
     bipole_mm: float = 4.0
     height_mm: float = 1.5
     spacing_mm: float = 1.0
+    step_ms: float = STEP_MS
     geometry: str | None = None
+    keep_largest: bool = False
     right: bool = True
     fronts: str = "monodomain"
     attempts: int = 30
@@ -102,7 +110,9 @@ class EGMConfig:
         for name, low in {**least, "seed": 0}.items():
             require_integer(name, getattr(self, name), low)
             object.__setattr__(self, name, int(getattr(self, name)))
-        for name in ("window_ms", "sampling_hz", "bipole_mm", "height_mm", "spacing_mm"):
+        for name in (
+            "window_ms", "sampling_hz", "bipole_mm", "height_mm", "spacing_mm", "step_ms",
+        ):  # fmt: skip
             require_number(name, getattr(self, name))
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
@@ -117,8 +127,11 @@ class EGMConfig:
             raise ValueError(f"fronts is {self.fronts!r}, expected 'monodomain' or 'eikonal'")
         if self.geometry is not None and not isinstance(self.geometry, str):
             raise TypeError(f"geometry is {self.geometry!r}, expected the path of a file as a str")
-        if not isinstance(self.right, bool):
-            raise TypeError(f"right is {self.right!r}, expected True or False")
+        for name in ("right", "keep_largest"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} is {getattr(self, name)!r}, expected True or False")
+        if self.keep_largest and self.geometry is None:
+            raise ValueError("keep_largest is for a wall from a file; give geometry as well")
         if self.sampling_hz * FRAME_MS > 1000:
             raise ValueError(f"sampling_hz is {self.sampling_hz}, expected at most 1000")
         samples = self.window_ms * self.sampling_hz / 1000
@@ -182,9 +195,14 @@ def template(config: EGMConfig) -> tuple[Heart, np.ndarray]:
         Where the wall can't be used, or has fewer voxels than nodes are asked for.
     """
     if config.geometry is None:
-        heart = atria(AtrialShape(right=config.right), config.spacing_mm)
+        heart = atrial_wall(AtrialShape(right=config.right), config.spacing_mm)
     else:
-        heart = load_heart(config.geometry, keep_largest=True)
+        mesh = not config.geometry.lower().endswith(IMAGES)
+        heart = load_heart(
+            config.geometry,
+            keep_largest=config.keep_largest,
+            spacing_mm=config.spacing_mm if mesh else None,
+        )
         heart = heart.centred(AtrialShape.shift_mm)
         require_leads(config, heart)
     count = int(heart.mask.sum())
@@ -251,10 +269,11 @@ def run_simulation(config: EGMConfig, simulation: int) -> AtrialRun:
     for attempt in range(config.attempts):
         rng = _rng(config, _RUN, simulation, attempt)
         if config.geometry is None:
-            heart = atria(AtrialShape.draw(rng, config.right), config.spacing_mm)
+            heart = atrial_wall(AtrialShape.draw(rng, config.right), config.spacing_mm)
         plan = draw_plan(rhythm, heart, rng)
         try:
-            episode = play(heart, plan, config.windows * config.window_ms, fronts=config.fronts)
+            duration = config.windows * config.window_ms
+            episode = play(heart, plan, duration, fronts=config.fronts, step_ms=config.step_ms)
             return AtrialRun(heart, plan, episode, attempt + 1)
         except RhythmError as error:
             last = error

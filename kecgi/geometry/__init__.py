@@ -1,6 +1,6 @@
 """Where: hearts, electrodes, and the files they come from."""
 
-from kecgi.geometry.atrium import AtrialShape, atria
+from kecgi.geometry.atrium import AtrialShape, atrial_wall
 from kecgi.geometry.electrodes import Electrodes, by_name, plane, standard_12, twelve_leads, vest
 from kecgi.geometry.heart import Heart, keep_largest
 from kecgi.geometry.parametric import BiventricularShape, biventricular
@@ -12,7 +12,7 @@ __all__ = [
     "BiventricularShape",
     "Electrodes",
     "Heart",
-    "atria",
+    "atrial_wall",
     "biventricular",
     "by_name",
     "keep_largest",

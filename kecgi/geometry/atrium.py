@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy import ndimage, spatial
+from scipy import ndimage, sparse, spatial
 
 from kecgi.geometry.heart import Heart, keep_largest
 
@@ -113,7 +113,7 @@ class AtrialShape:
         return cls(**values, shift_mm=tuple(map(float, shift)), right=right)
 
 
-def atria(shape: AtrialShape | None = None, spacing_mm: float = 1.0) -> Heart:
+def atrial_wall(shape: AtrialShape | None = None, spacing_mm: float = 1.0) -> Heart:
     """Build atria on a grid just large enough, with tissue fractions and labels.
 
     Parameters
@@ -236,7 +236,8 @@ def openings(heart: Heart, directions: int = 2000) -> list[Opening]:
     z = 1 - (2 * np.arange(directions) + 1) / directions
     view = np.stack([np.sqrt(1 - z**2) * np.cos(golden), np.sqrt(1 - z**2) * np.sin(golden), z], 1)
     # directions on a sphere are neighbours within about 1.7 times their mean distance
-    pairs = spatial.KDTree(view).query_pairs(1.7 * np.sqrt(4 * np.pi / directions))
+    near = 1.7 * np.sqrt(4 * np.pi / directions)
+    pairs = spatial.KDTree(view).query_pairs(near, output_type="ndarray")
     voxels, step = heart.voxels_mm, min(heart.spacing_mm)
     found = []
     for own in chambers_of(heart):
@@ -247,9 +248,9 @@ def openings(heart: Heart, directions: int = 2000) -> list[Opening]:
         # a voxel hides what lies within its half diagonal, seen from the centre
         seen, nearest = tree.query(view, k=8)
         free = np.all(seen > 0.87 * step / distance[nearest], axis=1)
-        graph = np.array([(i, j) for i, j in pairs if free[i] and free[j]]).reshape(-1, 2)
-        links = np.ones(len(graph))
-        count, member = _connected(directions, graph, links)
+        both = pairs[free[pairs].all(axis=1)]
+        links = sparse.coo_array((np.ones(len(both)), tuple(both.T)), (directions, directions))
+        count, member = sparse.csgraph.connected_components(links, directed=False)
         holes = [np.flatnonzero((member == k) & free) for k in range(count)]
         for hole in sorted(holes, key=len, reverse=True):
             if len(hole) >= 0.003 * directions:
@@ -324,13 +325,6 @@ def matching_voxels(heart: Heart, template: Heart, chosen: np.ndarray) -> np.nda
 def _directions(points: np.ndarray) -> np.ndarray:
     away = points - points.mean(axis=0)
     return away / np.linalg.norm(away, axis=1, keepdims=True)
-
-
-def _connected(n: int, pairs: np.ndarray, links: np.ndarray) -> tuple[int, np.ndarray]:
-    from scipy import sparse
-
-    graph = sparse.coo_array((links, tuple(pairs.T.astype(int))), shape=(n, n))
-    return sparse.csgraph.connected_components(graph, directed=False)
 
 
 def _holes(shape: AtrialShape, left: bool) -> list[tuple[np.ndarray, float]]:

@@ -178,8 +178,15 @@ def test_splits_have_their_share_of_each_rhythm():
 def test_wrong_configs(fields, message):
     with pytest.raises(ValueError, match=message):
         EGMConfig(**fields)
+
+
+def test_wrong_types_of_fields():
     with pytest.raises(TypeError, match="right is 1"):
         EGMConfig(right=1)
+    with pytest.raises(TypeError, match="nodes is 6.5"):
+        EGMConfig(nodes=6.5)
+    with pytest.raises(ValueError, match="keep_largest is for a wall from a file"):
+        EGMConfig(keep_largest=True)
 
 
 def test_config_survives_json():
@@ -202,8 +209,9 @@ def test_a_wall_from_a_file(tmp_path):
     mask[0, 0, 0] = True
     np.savez(tmp_path / "wall.npz", mask=mask, spacing=2.0)
     config = dataclasses.replace(SMALL, geometry=str(tmp_path / "wall.npz"))
+    with pytest.warns(UserWarning, match="1 stray voxel"):
+        wall, _ = template(config)
     row = simulate_rhythm(config, 0)
-    wall, _ = template(config)
     assert wall.mask.sum() == heart.mask.sum()
     np.testing.assert_allclose(wall.centroid_mm, [-5, 20, 35], atol=1e-6)
     assert row["egm_mv"].shape == (2, 12, 120)

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from kecgi.figures import rhythm_spectra, rhythm_traces, wall_maps
-from kecgi.geometry import AtrialShape, atria
+from kecgi.geometry import AtrialShape, atrial_wall
 
 TIME = 5.0 * np.arange(200)
 
@@ -44,7 +44,7 @@ def test_spectra_peak_at_the_rhythm():
 
 
 def test_walls_are_seen_from_both_sides():
-    heart = atria(AtrialShape(), 2.0)
+    heart = atrial_wall(AtrialShape(), 2.0)
     at = heart.voxels_mm
     labels = heart.labels[heart.mask]
     values = {"0 ms": at[:, 1], "40 ms": -at[:, 1]}

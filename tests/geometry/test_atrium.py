@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from kecgi.geometry import AtrialShape, Heart, atria, load_heart, spread_points
+from kecgi.geometry import AtrialShape, Heart, atrial_wall, load_heart, spread_points
 from kecgi.geometry.atrium import LEFT, RIGHT, chambers_of, matching_voxels, openings, site
 
 
 @pytest.fixture(scope="module")
 def pair():
-    return atria(AtrialShape(), 1.5)
+    return atrial_wall(AtrialShape(), 1.5)
 
 
 def test_walls_have_the_volume_of_ellipsoidal_shells_less_their_holes():
@@ -16,7 +16,7 @@ def test_walls_have_the_volume_of_ellipsoidal_shells_less_their_holes():
     shape = AtrialShape(valve_mm=0.5, vein_mm=0.5, cava_mm=0.5, right=False)
     outer = 21.5 * np.array([1.08, 0.82, 1.0])
     expected = 4 / 3 * np.pi * (outer.prod() - (outer - shape.wall_mm).prod()) / 1000
-    assert atria(shape, 1.0).volume_ml == pytest.approx(expected, rel=0.02)
+    assert atrial_wall(shape, 1.0).volume_ml == pytest.approx(expected, rel=0.02)
 
 
 def test_both_chambers_hang_together(pair):
@@ -51,7 +51,9 @@ def test_draws_differ_and_repeat():
         AtrialShape.draw(np.random.default_rng(seed), right=False) for seed in (1, 1, 2)
     )
     assert first == again != other
-    volumes = [atria(AtrialShape.draw(np.random.default_rng(s)), 2.0).volume_ml for s in range(6)]
+    volumes = [
+        atrial_wall(AtrialShape.draw(np.random.default_rng(s)), 2.0).volume_ml for s in range(6)
+    ]
     assert max(volumes) > 1.2 * min(volumes)
 
 
@@ -71,7 +73,7 @@ def test_wrong_shapes(fields, message):
 
 def test_a_grid_coarser_than_the_wall_is_refused():
     with pytest.raises(ValueError, match="spacing_mm is 3.0"):
-        atria(AtrialShape(), 3.0)
+        atrial_wall(AtrialShape(), 3.0)
 
 
 def test_sites(pair):
@@ -87,7 +89,7 @@ def test_sites(pair):
 def test_matching_voxels(pair):
     chosen = spread_points(pair.voxels_mm, 40)
     np.testing.assert_array_equal(matching_voxels(pair, pair, chosen), chosen)
-    other = atria(AtrialShape(left_radius_mm=24.0, right_radius_mm=19.5, flatness=0.9), 1.5)
+    other = atrial_wall(AtrialShape(left_radius_mm=24.0, right_radius_mm=19.5, flatness=0.9), 1.5)
     matched = matching_voxels(other, pair, chosen)
     np.testing.assert_array_equal(other.labels[other.mask][matched], pair.labels[pair.mask][chosen])
     for here, there in zip(chambers_of(other), chambers_of(pair), strict=True):
@@ -97,7 +99,7 @@ def test_matching_voxels(pair):
         cosine = np.sum(a * b, axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
         assert np.median(cosine) > 0.99
     with pytest.raises(ValueError, match="left atrium has 1 chambers, atria 2"):
-        matching_voxels(atria(AtrialShape(right=False), 2.0), pair, chosen)
+        matching_voxels(atrial_wall(AtrialShape(right=False), 2.0), pair, chosen)
 
 
 def test_a_patients_left_atrium(data_folder):

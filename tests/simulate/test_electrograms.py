@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kecgi.geometry import AtrialShape, Electrodes, Heart, atria
+from kecgi.geometry import AtrialShape, Electrodes, Heart, atrial_wall
 from kecgi.simulate import lead_field
 from kecgi.simulate.electrograms import bipolar_pairs, near_field, resample
 
@@ -25,7 +25,7 @@ def test_a_straight_front_gives_the_closed_form():
 
 
 def test_from_far_it_is_the_lead_field():
-    heart = atria(AtrialShape(right=False), 2.0)
+    heart = atrial_wall(AtrialShape(right=False), 2.0)
     far = heart.centroid_mm + np.array([[90.0, 0, 0], [0, -80.0, 30.0]])
     expected = lead_field(heart, Electrodes(("a", "b"), far))
     np.testing.assert_allclose(
@@ -47,7 +47,7 @@ def test_deflections_are_steep_only_near_the_front():
 
 
 def test_pairs_are_as_far_apart_as_asked():
-    at = atria(AtrialShape(right=False), 1.0).voxels_mm
+    at = atrial_wall(AtrialShape(right=False), 1.0).voxels_mm
     first = np.arange(0, len(at), 500)
     pairs = bipolar_pairs(at, first, 4.0)
     np.testing.assert_array_equal(pairs[:, 0], first)
@@ -67,7 +67,7 @@ def test_resampling_keeps_what_is_below_half_the_rate_and_drops_the_rest():
 
 
 def test_wrong_electrodes():
-    heart = atria(AtrialShape(right=False), 2.0)
+    heart = atrial_wall(AtrialShape(right=False), 2.0)
     with pytest.raises(ValueError, match="height_mm is 0"):
         near_field(heart, heart.voxels_mm[:1], height_mm=0.0)
     with pytest.raises(ValueError, match="is 2-D"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kecgi.geometry import AtrialShape, Heart, atria
+from kecgi.geometry import AtrialShape, Heart, atrial_wall
 from kecgi.simulate import MitchellSchaeffer, mitchell_schaeffer
 from kecgi.simulate.monodomain import (
     Stimulus,
@@ -74,7 +74,7 @@ def test_speed_in_thin_walls_of_any_direction(tilt):
 
 
 def test_speed_in_an_atrium():
-    wall = atria(AtrialShape(right=False), 2.0)
+    wall = atrial_wall(AtrialShape(right=False), 2.0)
     assert wall_speed(wall, wall_diffusivity(wall, 0.6), 0.6) == pytest.approx(0.6, rel=0.02)
     assert wall_speed(wall, diffusivity(0.6, 2.0), 0.6) < 0.58  # the plane's D is too low there
 
@@ -83,7 +83,7 @@ def test_speed_in_an_atrium():
 def test_uniform_tissue_follows_the_cells_equation(heart):
     """No flux leaves through the border: every voxel is the single cell."""
     heart = {
-        "atrium": atria(AtrialShape(right=False), 2.0),
+        "atrium": atrial_wall(AtrialShape(right=False), 2.0),
         "square": Heart(np.ones((5, 7), bool), 1.0),
     }[heart]
     tissue = Tissue.from_heart(heart, 0.3, step_ms=0.05)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kecgi.geometry import AtrialShape, atria
+from kecgi.geometry import AtrialShape, atrial_wall
 from kecgi.geometry.atrium import openings, site
 from kecgi.simulate import MitchellSchaeffer, TissueGraph
 from kecgi.simulate.monodomain import activations
@@ -26,7 +26,7 @@ SHORT = MitchellSchaeffer(tau_close=45.0, tau_open=100.0)
 
 @pytest.fixture(scope="module")
 def heart():
-    return atria(AtrialShape(), 2.0)
+    return atrial_wall(AtrialShape(), 2.0)
 
 
 def reentry(rhythm, lines, **fields):
