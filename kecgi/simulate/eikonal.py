@@ -135,6 +135,26 @@ def solve(
 
     Parameters and errors as in `activation_times`; a speed array has shape (n,).
     """
+    onsets, starts = checked_onsets(graph, onsets_mm, start_ms, unreached)
+    slowness = _slowness(speed_mm_per_ms, len(graph))
+    times = np.full(len(graph), np.inf)
+    for onset, start in zip(onsets, starts, strict=True):
+        _start(times, graph, onset, float(start), slowness)
+    neighbours, scar = graph.neighbours, np.append(np.isinf(slowness), False)
+    if scar.any():
+        neighbours = np.where(scar[neighbours], np.int32(len(graph)), neighbours)
+    _march(times, neighbours, graph.spacing_mm**-2, slowness)
+    require_reached(times, unreached)
+    return times
+
+
+def checked_onsets(
+    graph: TissueGraph,
+    onsets_mm: np.ndarray | Sequence[Sequence[float]],
+    start_ms: float | Sequence[float],
+    unreached: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bring onsets and their start times into shapes (k, ndim) and (k,); see `activation_times`."""
     if unreached not in ("raise", "inf"):
         raise ValueError(f"unreached is {unreached!r}, expected 'raise' or 'inf'")
     ndim = graph.spacing_mm.size
@@ -147,21 +167,17 @@ def solve(
     starts = np.broadcast_to(starts, len(onsets))
     if not (np.all(np.isfinite(onsets)) and np.all(np.isfinite(starts))):
         raise ValueError(f"onsets {onsets.tolist()} or starts {starts.tolist()} are not finite")
-    slowness = _slowness(speed_mm_per_ms, len(graph))
-    times = np.full(len(graph), np.inf)
-    for onset, start in zip(onsets, starts, strict=True):
-        _start(times, graph, onset, float(start), slowness)
-    neighbours, scar = graph.neighbours, np.append(np.isinf(slowness), False)
-    if scar.any():
-        neighbours = np.where(scar[neighbours], np.int32(len(graph)), neighbours)
-    _march(times, neighbours, graph.spacing_mm**-2, slowness)
+    return onsets, starts
+
+
+def require_reached(times: np.ndarray, unreached: str) -> None:
+    """Check that every voxel has a time, where `unreached` is "raise"."""
     missed = int(np.count_nonzero(np.isinf(times)))
     if missed and unreached == "raise":
         raise ValueError(
-            f"{missed} of {len(graph)} tissue voxels are not reached from the onsets; "
+            f"{missed} of {times.size} tissue voxels are not reached from the onsets; "
             "expected a conducting path to each; pass unreached='inf' to allow for a scar"
         )
-    return times
 
 
 def _slowness(speed_mm_per_ms: float | np.ndarray, n: int) -> np.ndarray:
@@ -182,6 +198,23 @@ def _start(
     times: np.ndarray, graph: TissueGraph, onset: np.ndarray, start: float, slowness: np.ndarray
 ) -> None:
     """Set the times of the voxels around an onset."""
+    nearest, onset = placed(graph, onset, slowness < np.inf)
+    strides = np.array(graph.index.strides) // graph.index.itemsize
+    orders = np.array(list(itertools.permutations(range(onset.size))))
+    _fill_ball(
+        times, nearest, onset, start, graph.positions_mm, graph.spacing_mm, graph.origin_mm,
+        graph.index.ravel(), strides, orders, slowness,
+    )  # fmt: skip
+
+
+def placed(graph: TissueGraph, onset: np.ndarray, conducting: np.ndarray) -> tuple[int, np.ndarray]:
+    """Give the voxel of an onset, and the onset moved to that voxel's side where it lies beside.
+
+    Raises
+    ------
+    ValueError
+        Where it is far from the tissue, or in a voxel that doesn't conduct.
+    """
     nearest = _nearest(graph.positions_mm, onset)
     offset = np.abs(graph.positions_mm[nearest] - onset)
     if np.any(offset > 1.001 * graph.spacing_mm):
@@ -189,19 +222,14 @@ def _start(
             f"onset at {np.round(onset, 2).tolist()} mm is {np.linalg.norm(offset):.1f} mm away "
             "from the nearest tissue voxel; choose a place inside the mask"
         )
-    if np.isinf(slowness[nearest]):
+    if not conducting[nearest]:
         raise ValueError(
             f"onset at {np.round(onset, 2).tolist()} mm is in tissue that doesn't conduct (speed 0)"
         )
     # a point beside the mask, as one of a surface can be, moves to the side of its nearest voxel
     half = (0.5 - 1e-9) * graph.spacing_mm
-    onset = np.clip(onset, graph.positions_mm[nearest] - half, graph.positions_mm[nearest] + half)
-    strides = np.array(graph.index.strides) // graph.index.itemsize
-    orders = np.array(list(itertools.permutations(range(onset.size))))
-    _fill_ball(
-        times, nearest, onset, start, graph.positions_mm, graph.spacing_mm, graph.origin_mm,
-        graph.index.ravel(), strides, orders, slowness,
-    )  # fmt: skip
+    low, high = graph.positions_mm[nearest] - half, graph.positions_mm[nearest] + half
+    return nearest, np.clip(onset, low, high)
 
 
 @numba.njit(cache=True)
@@ -225,41 +253,57 @@ def _fill_ball(
     A line is blocked where two cells that it meets one after the other aren't joined by faces.
     """
     n, ndim = positions.shape
-    radius = SOURCE_RADIUS * spacing.max()
-    at, step = np.empty(ndim, np.int64), np.empty(ndim, np.int64)
+    radius = (1 + 1e-9) * SOURCE_RADIUS * spacing.max()  # with what lies on it, however rounded
+    line = np.empty(4 * int(np.ceil(radius / spacing.min()) + 1), np.int64)
     for i in range(n):
-        squared, longest = 0.0, 0.0
+        squared = 0.0
         for a in range(ndim):
             offset = positions[i, a] - onset[a]
             squared += offset * offset
-            longest = max(longest, abs(offset) / spacing[a])
         if squared > radius * radius or slowness[i] == np.inf:
             continue
-        cell = 0
-        for a in range(ndim):
-            at[a] = int(np.rint((positions[nearest, a] - origin[a]) / spacing[a]))
-            cell += at[a] * strides[a]
-        samples = max(4 * int(np.ceil(longest)), 1)
-        total, visible = 0.0, True
+        samples = trace(line, i, nearest, onset, positions, spacing, origin, index, strides, orders)
+        total = 0.0
         for s in range(samples):
-            share = (s + 0.5) / samples
-            for a in range(ndim):
-                x = onset[a] + share * (positions[i, a] - onset[a])
-                step[a] = int(np.rint((x - origin[a]) / spacing[a])) - at[a]
-                at[a] += step[a]
-            for order in orders:  # a step over an edge or a corner has several ways by faces
-                through, visible = cell, True
-                for a in order:
-                    through += step[a] * strides[a]
-                    visible &= index[through] < n
-                if visible:
-                    break
-            if not visible:
-                break
-            cell = through
-            total += slowness[index[cell]]
-        if visible and total < np.inf:
+            total += slowness[line[s]]
+        if samples and total < np.inf:
             times[i] = min(times[i], start + np.sqrt(squared) * total / samples)
+
+
+@numba.njit(cache=True)
+def trace(line, target, nearest, onset, positions, spacing, origin, index, strides, orders):
+    """List the voxels along the line from an onset to a voxel; 0 where it leaves the tissue.
+
+    `line` gets the voxels at evenly spaced samples, whose number is returned. Cells that the line
+    meets one after the other must be joined by faces.
+    """
+    n, ndim = positions.shape
+    at, step = np.empty(ndim, np.int64), np.empty(ndim, np.int64)
+    cell, longest = 0, 0.0
+    for a in range(ndim):
+        at[a] = int(np.rint((positions[nearest, a] - origin[a]) / spacing[a]))
+        cell += at[a] * strides[a]
+        longest = max(longest, abs(positions[target, a] - onset[a]) / spacing[a])
+    samples = max(4 * int(np.ceil(longest - 1e-9)), 1)
+    for s in range(samples):
+        share = (s + 0.5) / samples
+        for a in range(ndim):
+            x = onset[a] + share * (positions[target, a] - onset[a])
+            step[a] = int(np.rint((x - origin[a]) / spacing[a])) - at[a]
+            at[a] += step[a]
+        visible = False
+        for order in orders:  # a step over an edge or a corner has several ways by faces
+            through, visible = cell, True
+            for a in order:
+                through += step[a] * strides[a]
+                visible &= index[through] < n
+            if visible:
+                break
+        if not visible:
+            return 0
+        cell = through
+        line[s] = index[cell]
+    return samples
 
 
 @numba.njit(cache=True)
@@ -281,14 +325,14 @@ def _march(times, neighbours, weights, slowness):
     for i in range(n):
         if times[i] < np.inf:
             margin[i] = quarter_step * slowness[i]
-            _lift(heap, keys, place, size, i, times[i])
+            lift(heap, keys, place, size, i, times[i])
             size += 1
     while size:
         i = heap[0]
         final[i] = times[i]
         size -= 1
         if size:
-            _sink(heap, keys, place, size)
+            sink(heap, keys, place, size)
         for side in range(neighbours.shape[1]):
             j = neighbours[i, side]
             if j == n or final[j] < np.inf:
@@ -300,7 +344,7 @@ def _march(times, neighbours, weights, slowness):
                 if place[j] < 0:
                     place[j] = size
                     size += 1
-                _lift(heap, keys, place, place[j], j, value)
+                lift(heap, keys, place, place[j], j, value)
 
 
 @numba.njit(cache=True)
@@ -362,7 +406,7 @@ def _upwind(j, final, neighbours, weights, slowness):
 
 
 @numba.njit(cache=True)
-def _lift(heap, keys, place, at, item, key):
+def lift(heap, keys, place, at, item, key):
     """Put an item in at `at` or above it."""
     while at > 0:
         parent = (at - 1) >> 2
@@ -376,7 +420,7 @@ def _lift(heap, keys, place, at, item, key):
 
 
 @numba.njit(cache=True)
-def _sink(heap, keys, place, size):
+def sink(heap, keys, place, size):
     """Take the first item out: the last, at `size`, sinks from its place."""
     item, key = heap[size], keys[size]
     at = 0
