@@ -31,7 +31,8 @@ import numpy as np
 
 from kecgi.geometry import AtrialShape, Heart, atrial_wall, load_heart
 from kecgi.simulate import MitchellSchaeffer, Tissue, diffusivity, simulate, wall_diffusivity
-from kecgi.simulate.monodomain import STEP_MS, front_speeds, wall_speed
+from kecgi.simulate.calibration import front_speeds, wall_speed
+from kecgi.simulate.monodomain import STEP_MS
 from kecgi.simulate.reentry import line_through, phase_state, winding_phase
 from kecgi.simulate.rhythms import measure
 
@@ -166,7 +167,7 @@ def plane_speeds(quick: bool) -> dict:
 
 
 def wall_speeds(quick: bool) -> dict:
-    """Errors of the mean speed in thin walls by grid step, before and after their calibration."""
+    """Errors of the local speed in thin walls by grid step, before and after their calibration."""
     cell, errors, before = MitchellSchaeffer(), {}, {}
     walls = {f"left atrium {s:g} mm": atrial_wall(AtrialShape(right=False), s) for s in (2.0, 1.5)}
     if not quick:
@@ -174,7 +175,7 @@ def wall_speeds(quick: bool) -> dict:
             f"left atrium {s:g} mm": atrial_wall(AtrialShape(right=False), s) for s in (1.0, 0.75)
         }
         walls["benchmark's atrium 1 mm"] = left_atrium(False)
-    print(f"walls, {SPEED} mm/ms asked for: error of the mean speed in percent")
+    print(f"walls, {SPEED} mm/ms asked for: error of the median local speed in percent")
     for name, wall in walls.items():
         spacing = float(np.mean(wall.spacing_mm))
         step = step_ms(spacing)

@@ -13,11 +13,12 @@ from kecgi.simulate.anisotropic import (
     solve_anisotropic,
     solve_many,
 )
+from kecgi.simulate.calibration import diffusivity, wall_diffusivity
 from kecgi.simulate.conduction import Speeds
 from kecgi.simulate.eikonal import TissueGraph, activation_times, solve
 from kecgi.simulate.electrograms import bipolar_pairs, near_field
 from kecgi.simulate.forward import body_surface_potentials, lead_field
-from kecgi.simulate.monodomain import Stimulus, Tissue, diffusivity, simulate, wall_diffusivity
+from kecgi.simulate.monodomain import Stimulus, Tissue, simulate
 from kecgi.simulate.rhythms import RHYTHMS, RhythmError, RhythmPlan, draw_plan, play
 
 __all__ = [

@@ -8,8 +8,8 @@ runs obliquely to the axes: by 15 % at 1 mm, by a third at 2 mm. So the border i
 2.5 mm wall differ by 3 % at 1 mm. That costs a shell of voxels around the tissue, which are solved
 but never reported. Walls closer than three grid steps count as touching.
 
-A front is no wider than 2 mm, so it is slower on a grid than in the continuum: `diffusivity` gives
-the D that has the speed asked for on the grid at hand.
+A front is no wider than 2 mm, so it is slower on a grid than in the continuum:
+`kecgi.simulate.calibration` gives the D that has the speed asked for on the grid at hand.
 
 References
 ----------
@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numba
 import numpy as np
@@ -29,7 +28,7 @@ from scipy import ndimage
 
 from kecgi.geometry.heart import Heart
 from kecgi.simulate.action_potential import MitchellSchaeffer
-from kecgi.simulate.eikonal import TissueGraph, solve
+from kecgi.simulate.eikonal import TissueGraph
 
 STEP_MS = 0.1
 """Time step where none is given."""
@@ -167,7 +166,7 @@ class Tissue:
         faces = 0.5 * (share[:, None] + share[neighbours]) / share[:, None]
         per_axis = np.repeat(step_ms / np.square(heart.spacing_mm), 2)
         exchange = np.where(absent, 0.0, faces * through * per_axis)
-        _require_stable(exchange, cell, step_ms)
+        require_stable(exchange, cell, step_ms)
         if heart.ndim == 2:  # no exchange along the third axis
             neighbours = np.hstack([neighbours, np.zeros((m, 2), np.int32)])
             exchange = np.hstack([exchange, np.zeros((m, 2))])
@@ -257,163 +256,6 @@ def simulate(
     return frames
 
 
-@lru_cache(maxsize=256)
-def diffusivity(
-    speed_mm_per_ms: float,
-    spacing_mm: float,
-    cell: MitchellSchaeffer | None = None,
-    step_ms: float = STEP_MS,
-) -> float:
-    """Return the D at which fronts in rested tissue have a speed on a grid.
-
-    Parameters
-    ----------
-    speed_mm_per_ms : float
-        The speed asked for: the mean over the grid's directions, see `front_speeds`.
-    spacing_mm : float
-        Grid step; 0 gives the closed form of the continuum,
-        ``c = sqrt(D / (2 tau_in)) (v+ - 2 v-)``
-        with v- and v+ the roots of ``v (1 - v) = tau_in / tau_out``.
-    cell : MitchellSchaeffer, optional
-        Parameters of the cells.
-    step_ms : float
-        Time step.
-
-    Returns
-    -------
-    float
-        D in mm²/ms.
-
-    Raises
-    ------
-    ValueError
-        Where the speed or the spacing is out of range, the time step is too long for that speed, or
-        the grid too coarse: fronts that are slow for their grid get stuck between two voxels.
-    """
-    cell = cell or MitchellSchaeffer()
-    if not 0 < speed_mm_per_ms < np.inf or not 0 <= spacing_mm < np.inf:
-        raise ValueError(
-            f"speed_mm_per_ms is {speed_mm_per_ms} and spacing_mm {spacing_mm}, expected a "
-            "positive speed and a spacing of at least 0"
-        )
-    root = np.sqrt(1 - cell.h_min)
-    shape = (0.5 * (1 + root) - (1 - root)) / np.sqrt(2 * cell.tau_in)
-    continuum = (speed_mm_per_ms / shape) ** 2
-    if spacing_mm == 0:
-        return float(continuum)
-
-    value = continuum
-    for _ in range(30):
-        speed = float(np.mean(front_speeds(value, spacing_mm, cell, step_ms)))
-        if speed == 0:
-            break
-        # the speed goes at least with the root of D
-        value *= (speed_mm_per_ms / speed) ** 2
-        if abs(speed / speed_mm_per_ms - 1) < 2e-4:
-            return float(value)
-    raise ValueError(
-        f"no front of {speed_mm_per_ms} mm/ms runs on a grid of {spacing_mm} mm, which is too "
-        "coarse for so slow a one; choose a finer grid or a higher speed"
-    )
-
-
-def front_speeds(
-    diffusivity: float, spacing_mm: float, cell: MitchellSchaeffer, step_ms: float = STEP_MS
-) -> np.ndarray:
-    """Measure plane fronts in rested tissue on a cubic grid, mm/ms.
-
-    A front along an axis, a face's diagonal or the cube's meets a chain of planes that lie 1,
-    1/√2 or 1/√3 of the spacing apart, with the same D: three cables.
-
-    Returns
-    -------
-    ndarray, shape (3,)
-        Speeds along (1, 0, 0), (1, 1, 0) and (1, 1, 1); 0 where the front stops.
-
-    Raises
-    ------
-    ValueError
-        Where the time step is too long.
-    """
-    per_step = 6 * diffusivity * step_ms / spacing_mm**2
-    _require_stable(np.full((1, 1), per_step), cell, step_ms)
-    speeds = [
-        _cable_speed(diffusivity, spacing_mm / np.sqrt(k), step_ms, cell.tau_in, cell.tau_out)
-        for k in (1, 2, 3)
-    ]
-    return np.array(speeds)
-
-
-def wall_diffusivity(
-    heart: Heart,
-    speed_mm_per_ms: float,
-    cell: MitchellSchaeffer | None = None,
-    step_ms: float = STEP_MS,
-) -> float:
-    """Return the D at which fronts have a speed in a given wall, measured in that wall.
-
-    A thin wall's staircase takes some speed, less the finer the grid, and the front's curvature
-    takes some. So a beat from the wall's end is simulated with `diffusivity` and its activation
-    times are compared with the eikonal ones, which gives the factor.
-
-    Parameters
-    ----------
-    heart : Heart
-        The wall, in one piece.
-    speed_mm_per_ms, cell, step_ms
-        As in `diffusivity`.
-
-    Raises
-    ------
-    ValueError
-        As in `diffusivity`, and where the front doesn't reach the whole wall.
-    """
-    cell = cell or MitchellSchaeffer()
-    first = diffusivity(speed_mm_per_ms, float(np.mean(heart.spacing_mm)), cell, step_ms)
-    measured = wall_speed(heart, first, speed_mm_per_ms, cell, step_ms)
-    return first * (speed_mm_per_ms / measured) ** 2
-
-
-def wall_speed(
-    heart: Heart,
-    diffusivity: float,
-    near_mm_per_ms: float,
-    cell: MitchellSchaeffer | None = None,
-    step_ms: float = STEP_MS,
-) -> float:
-    """Measure the mean speed of a front in a rested wall against the eikonal distance.
-
-    Parameters
-    ----------
-    heart : Heart
-        The wall.
-    diffusivity : float
-        D in mm²/ms.
-    near_mm_per_ms : float
-        About that speed is expected.
-    cell, step_ms
-        As in `diffusivity`.
-    """
-    tissue = Tissue.from_heart(heart, diffusivity, cell, step_ms=step_ms)
-    at = tissue.graph.positions_mm
-    start = at[np.argmax(np.linalg.norm(at - at.mean(axis=0), axis=1))]
-    distance = solve(tissue.graph, start, 1.0)
-    onset = np.flatnonzero(distance < 4 * max(heart.spacing_mm))
-    duration = np.ceil(1.5 * distance.max() / near_mm_per_ms) + 10
-    frames = simulate(tissue, tissue.state(), duration, [Stimulus(0.0, onset)])
-    frame, voxel = activations(frames)
-    times = np.full(len(at), np.nan)
-    low, high = frames[frame, voxel], frames[frame + 1, voxel]
-    times[voxel] = frame + (ACTIVE - low) / (high - low)
-    far = distance > 0.2 * distance.max()
-    if not np.all(np.isfinite(times[far])):
-        raise ValueError(
-            f"{heart.name}: a front with D = {diffusivity:.3g} mm²/ms doesn't reach the whole wall "
-            f"within {duration:g} ms; the grid may be too coarse for so slow a front"
-        )
-    return float(1 / np.polyfit(distance[far], times[far], 1)[0])
-
-
 def activations(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the upstrokes in voltages.
 
@@ -444,7 +286,7 @@ def _per_voxel(name: str, values: float | np.ndarray, n: int, zero: bool = False
     return np.broadcast_to(values, n)
 
 
-def _require_stable(exchange: np.ndarray, cell: MitchellSchaeffer, step_ms: float) -> None:
+def require_stable(exchange: np.ndarray, cell: MitchellSchaeffer, step_ms: float) -> None:
     """Refuse a step with which a voltage could swing over the mean of its neighbours."""
     # steepest return of the reaction: -1 / tau_in - 1 / tau_out at v = 1 with an open gate
     swing = float(exchange.sum(axis=1).max()) + step_ms * (1 / cell.tau_in + 1 / cell.tau_out)
@@ -477,33 +319,3 @@ def _advance(
             change = opening * (one - open_share) if x < gate else -closing[i] * open_share
             h[i] = open_share + change
         v, spare = spare, v
-
-
-@numba.njit(cache=True)
-def _cable_speed(diffusivity, spacing, step, tau_in, tau_out):
-    """Speed between 40 % and 85 % of a rested cable of 120 steps or 60 mm with open gates."""
-    n = max(120, int(60 / spacing))
-    v, new = np.zeros(n), np.zeros(n)
-    reach = max(6, int(4 / spacing))
-    v[:reach] = 1
-    first, last = int(0.4 * n), int(0.85 * n)
-    share = diffusivity * step / spacing**2
-    began = 0.0
-    # the slowest front that is worth waiting for
-    for s in range(int(n * spacing / 0.02 / step)):
-        front = min(n - 1, reach + 40)
-        for i in range(front + 1):
-            left = v[i - 1] if i > 0 else v[i]
-            right = v[i + 1] if i < n - 1 else v[i]
-            x = v[i]
-            rate = x * x * (1 - x) / tau_in - x / tau_out
-            new[i] = x + share * (left + right - 2 * x) + step * rate
-            if x < 0.5 and new[i] >= 0.5:
-                reach = max(reach, i)
-                crossing = (s + (0.5 - x) / (new[i] - x)) * step
-                if i == first:
-                    began = crossing
-                elif i == last:
-                    return (last - first) * spacing / (crossing - began)
-        v, new = new, v
-    return 0.0

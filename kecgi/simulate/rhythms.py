@@ -14,6 +14,7 @@ import numpy as np
 from kecgi.geometry.atrium import chambers_of, openings, site
 from kecgi.geometry.heart import Heart
 from kecgi.simulate.action_potential import ActionPotential, MitchellSchaeffer
+from kecgi.simulate.calibration import wall_diffusivity
 from kecgi.simulate.eikonal import TissueGraph, solve
 from kecgi.simulate.monodomain import (
     STEP_MS,
@@ -21,7 +22,6 @@ from kecgi.simulate.monodomain import (
     Tissue,
     activations,
     simulate,
-    wall_diffusivity,
 )
 from kecgi.simulate.reentry import (
     line_through,

@@ -3,7 +3,8 @@ import pytest
 
 from kecgi.geometry import Heart
 from kecgi.simulate import MitchellSchaeffer, TissueGraph
-from kecgi.simulate.monodomain import Tissue, diffusivity, simulate
+from kecgi.simulate.calibration import diffusivity
+from kecgi.simulate.monodomain import Tissue, simulate
 from kecgi.simulate.reentry import (
     line_through,
     paced_cycle,

@@ -7,7 +7,7 @@ import pytest
 from kecgi.geometry import AtrialShape, atrial_wall
 from kecgi.geometry.atrium import openings, site
 from kecgi.simulate import MitchellSchaeffer, TissueGraph
-from kecgi.simulate.monodomain import activations
+from kecgi.simulate.calibration import first_activation
 from kecgi.simulate.reentry import line_through
 from kecgi.simulate.rhythms import (
     CYCLES_MS,
@@ -52,13 +52,6 @@ def rotors(heart):
 def around_valve(heart):
     mitral, vein = openings(heart)[:2]
     return [line_through(mitral.centre_mm, mitral.direction, vein.direction)]
-
-
-def first_activation(frames):
-    frame, voxel = activations(frames)
-    times = np.full(frames.shape[1], np.nan)
-    times[voxel[::-1]] = frame[::-1]
-    return times
 
 
 @pytest.mark.parametrize("rhythm", ["sinus", "ectopic"])
