@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 
 from kecgi import evidence, experiment
@@ -45,7 +46,11 @@ def model(tmp_path_factory):
 
     path = tmp_path_factory.mktemp("model") / "model.keras"
     small = {"tokens": 16, "units": 16, "condition_blocks": 1, "generator_blocks": 1}
-    ActivationPosterior(16, seed=0, **small).save(path)
+    model = ActivationPosterior(16, seed=0, **small)
+    shapes = {"points_mm": (1, 16, 3), "electrodes_mm": (1, 9, 3), "bspm_mv": (1, 9, 16)}
+    rng = np.random.default_rng(0)
+    model.predict({k: rng.normal(size=n).astype("float32") for k, n in shapes.items()}, verbose=0)
+    model.save(path)
     return path
 
 
