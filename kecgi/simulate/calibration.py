@@ -3,7 +3,7 @@
 A Mitchell–Schaeffer front in rested tissue runs at ``c = sqrt(D / (2 tau_in)) (v+ - 2 v-)`` in the
 continuum. On a grid it is slower, by 5 to 8 % at 1 mm and 9 to 15 % at 2 mm, the more along the
 axes; so D is found from fronts that are measured on the very grid. In a wall of two or three voxels
-it loses another 2 to 5 %, which a beat in the wall itself tells.
+it loses another 3 to 6 %, which a beat in the wall itself tells.
 
 References
 ----------
