@@ -137,8 +137,8 @@ class AnisotropicTissue:
         Neighbours by faces of those voxels that lack some of `near`; else n. Straight steps from
         them reach what no offset does.
     users, first_user : ndarray of int32
-        Voxels that have voxel i among their `near` or `faces`:
-        ``users[first_user[i]:first_user[i + 1]]``.
+        Voxels that have voxel i among their `near` or `faces`, and where:
+        ``users[first_user[i]:first_user[i + 1]]``, see `stencils.users`.
     """
 
     graph: TissueGraph
@@ -189,9 +189,9 @@ class AnisotropicTissue:
         if ndim == 2:
             index = index[..., None]
         weights, offsets = stencils.decompose(tensors, spacing)
-        near, far = stencils.reach(offsets, weights, index, metric)
+        near, far = stencils.reach(offsets, weights, index)
         faces = stencils.faces_at_gaps(near, weights, graph.neighbours)
-        users, first_user = stencils.users(np.hstack([near, faces]))
+        users, first_user = stencils.users(near, faces)
         return cls(graph, metric, weights, offsets, near, far, faces, users, first_user)
 
     def __len__(self) -> int:
@@ -362,9 +362,11 @@ def _fill_ball(
 def _march(times, straight, near, far, faces, weights, offsets, users, first_user, index):
     """Fast marching as in `kecgi.simulate.eikonal`, along each voxel's own offsets.
 
-    `straight` is the time of a step to a neighbour along each axis.
+    The first voxel of a pair that becomes final is the earlier one and settles the pair's base for
+    good, so that an update needs what is stored at its own voxel alone. `straight` is the time of a
+    step to a neighbour along each axis.
     """
-    n = times.size
+    n, sides = near.shape
     cells = np.empty((n, 3), np.int32)
     for x in range(index.shape[0]):
         for y in range(index.shape[1]):
@@ -374,7 +376,10 @@ def _march(times, straight, near, far, faces, weights, offsets, users, first_use
     final = np.full(n + 1, np.inf)
     heap, keys = np.empty(n, np.int32), np.empty(n)
     place = np.full(n, -1, np.int32)
-    bases, slopes = np.empty(6), np.empty(6)
+    bases, slopes = np.empty((n, sides // 2)), np.empty((n, sides // 2))
+    count, got = np.zeros(n, np.int8), np.zeros(n, np.int8)  # settled pairs: how many, which
+    first, taken = np.full(n, -1, np.int32), np.zeros((n, sides // 2))
+    gaps = stencils.gaps(near, weights)
     box = np.empty(stencils.BOX, np.bool_)
     margin = np.zeros(n)  # by which a front must come earlier to lower an exact time
     size = 0
@@ -385,17 +390,49 @@ def _march(times, straight, near, far, faces, weights, offsets, users, first_use
             size += 1
     while size:
         i = heap[0]
-        final[i] = times[i]
+        now = times[i]
+        final[i] = now
         size -= 1
         if size:
             sink(heap, keys, place, size)
         for u in range(first_user[i], first_user[i + 1]):
-            j = users[u]
+            j, slot = users[u] // stencils.SLOTS, users[u] % stencils.SLOTS
             if final[j] < np.inf:
                 continue
-            value = _upwind(j, final, near, far, weights, offsets, cells, index, box, bases, slopes)
-            for side in range(faces.shape[1]):
-                value = min(value, final[faces[j, side]] + straight[j, side >> 1])
+            if slot >= sides:
+                value = now + straight[j, (slot - sides) >> 1]
+            else:
+                k = slot >> 1
+                if got[j] >> k & 1:
+                    continue
+                got[j] |= 1 << k
+                if first[j] < 0:
+                    first[j] = i
+                    if gaps[j]:
+                        _slopes_at_gaps(
+                            taken[j], gaps[j], now, final, near[j], weights[j], offsets[j],
+                            cells[i], index, box,
+                        )  # fmt: skip
+                base, weight = now, weights[j, k]
+                beyond = final[far[j, slot]]
+                if beyond <= now:  # second order
+                    base = (4 * now - beyond) / 3
+                    weight *= 2.25
+                m = count[j]
+                while m and bases[j, m - 1] > base:
+                    bases[j, m], slopes[j, m] = bases[j, m - 1], slopes[j, m - 1]
+                    m -= 1
+                bases[j, m], slopes[j, m] = base, weight
+                count[j] += 1
+                left = 1.0
+                open_ = gaps[j] & ~got[j]
+                if open_:
+                    lost = 0.0
+                    for p in range(sides // 2):
+                        if open_ >> p & 1:
+                            lost += taken[j, p]
+                    left -= min(lost, STEEPEST)
+                value = _upwind(bases[j], slopes[j], count[j], left)
             if value < times[j] - margin[j]:
                 times[j] = value
                 margin[j] = 0.0
@@ -406,62 +443,36 @@ def _march(times, straight, near, far, faces, weights, offsets, users, first_use
 
 
 @numba.njit(cache=True, nogil=True)
-def _upwind(j, final, near, far, weights, offsets, cells, index, box, bases, slopes):
-    """Solve ``sum_k w_k max(0, T - base_k)² = 1`` over the offsets with a final neighbour."""
-    count, absent = 0, final.size - 1
-    first, earliest, gaps = j, np.inf, False
-    for k in range(weights.shape[1]):
-        weight = weights[j, k]
-        if weight == 0.0:
-            break
-        before, after = near[j, 2 * k], near[j, 2 * k + 1]
-        neighbour, beyond = before, far[j, 2 * k]
-        if final[after] < final[before]:
-            neighbour, beyond = after, far[j, 2 * k + 1]
-        value = final[neighbour]
-        if value == np.inf:
-            gaps |= before == absent or after == absent
-            continue
-        if value < earliest:
-            first, earliest = neighbour, value
-        base = value
-        if final[beyond] <= value:  # second order
-            base = (4 * value - final[beyond]) / 3
-            weight *= 2.25
-        place = count
-        while place and bases[place - 1] > base:
-            bases[place], slopes[place] = bases[place - 1], slopes[place - 1]
-            place -= 1
-        bases[place], slopes[place] = base, weight
-        count += 1
-    left = 1.0
-    if gaps:
-        taken = 0.0
-        for k in range(weights.shape[1]):
-            if weights[j, k] == 0.0:
-                break
-            if final[near[j, 2 * k]] < np.inf or final[near[j, 2 * k + 1]] < np.inf:
-                continue
-            # no value along it: the slope at the earliest neighbour, where tissue is absent
-            lower = np.inf
-            for side in range(2):
-                if near[j, 2 * k + side] == absent:
-                    sign = 2 * side - 1
-                    beside = stencils.joined(
-                        index, cells[first, 0], cells[first, 1], cells[first, 2],
-                        sign * np.int64(offsets[j, k, 0]), sign * np.int64(offsets[j, k, 1]),
-                        sign * np.int64(offsets[j, k, 2]), absent, box,
-                    )  # fmt: skip
-                    lower = min(lower, final[beside])
-            if lower < earliest:
-                taken += weights[j, k] * (earliest - lower) ** 2
-        left -= min(taken, STEEPEST)
-    a, b, c, result = 0.0, 0.0, 0.0, np.inf
-    for k in range(count):
-        if bases[k] >= result:
+def _upwind(bases, slopes, count, left):
+    """Solve ``sum_k w_k max(0, T - base_k)² = left`` for increasing bases."""
+    a, b, c = slopes[0], 0.0, 0.0  # about the earliest base
+    for k in range(1, count):
+        base = bases[k] - bases[0]
+        if (a * base - 2 * b) * base + c >= left:
             break
         a += slopes[k]
-        b += slopes[k] * bases[k]
-        c += slopes[k] * bases[k] * bases[k]
-        result = (b + np.sqrt(max(b * b - a * (c - left), 0.0))) / a
-    return result
+        b += slopes[k] * base
+        c += slopes[k] * base * base
+    return bases[0] + (b + np.sqrt(max(b * b - a * (c - left), 0.0))) / a
+
+
+@numba.njit(cache=True, nogil=True)
+def _slopes_at_gaps(taken, gaps, now, final, near, weights, offsets, cell, index, box):
+    """Share of the squared slowness along offsets without a voxel: the slope where it comes from.
+
+    `cell` is where the front comes from, at the time `now`.
+    """
+    absent = final.size - 1
+    for k in range(len(weights)):
+        if not gaps >> k & 1:
+            continue
+        lower = now
+        for side in range(2):
+            if near[2 * k + side] == absent:
+                sign = 2 * side - 1
+                beside = stencils.joined(
+                    index, cell[0], cell[1], cell[2], sign * np.int64(offsets[k, 0]),
+                    sign * np.int64(offsets[k, 1]), sign * np.int64(offsets[k, 2]), absent, box,
+                )  # fmt: skip
+                lower = min(lower, final[beside])
+        taken[k] = weights[k] * (now - lower) ** 2

@@ -18,6 +18,9 @@ import numpy as np
 BOX = (17, 17, 17)
 """Room for the voxels between the ends of the longest offset."""
 
+SLOTS = 32
+"""More than a voxel has neighbours."""
+
 
 @numba.njit(cache=True, nogil=True)
 def invert(tensors):
@@ -162,12 +165,13 @@ def _form(d, u, v):
 
 
 @numba.njit(cache=True, nogil=True)
-def reach(offsets, weights, index, metric):
+def reach(offsets, weights, index):
     """Voxels one and two offsets away, where a way by faces leads to them inside the tissue."""
     n, count, _ = offsets.shape
     near = np.full((n, 2 * count), n, np.int32)
     far = np.full((n, 2 * count), n, np.int32)
     box = np.empty(BOX, np.bool_)
+    conducting = weights[:, 0] > 0.0
     for x in range(index.shape[0]):
         for y in range(index.shape[1]):
             for z in range(index.shape[2]):
@@ -185,72 +189,105 @@ def reach(offsets, weights, index, metric):
                             sign * np.int64(offsets[i, k, 2]),
                         )
                         j = joined(index, x, y, z, ex, ey, ez, n, box)
-                        if j == n or metric[j, 0, 0] == 0.0:
+                        if j == n or not conducting[j]:
                             continue
                         near[i, 2 * k + side] = j
                         j = joined(index, x + ex, y + ey, z + ez, ex, ey, ez, n, box)
-                        if j < n and metric[j, 0, 0] > 0.0:
+                        if j < n and conducting[j]:
                             far[i, 2 * k + side] = j
     return near, far
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def joined(index, x, y, z, ex, ey, ez, n, box):
     """Voxel at an offset, n where no way by faces leads there through the voxels between."""
     tx, ty, tz = x + ex, y + ey, z + ez
     if not (0 <= tx < index.shape[0] and 0 <= ty < index.shape[1] and 0 <= tz < index.shape[2]):
         return n
     target = index[tx, ty, tz]
+    steps = abs(ex) + abs(ey) + abs(ez)
+    if target == n or steps == 1:
+        return target
+    if max(abs(ex), abs(ey), abs(ez)) > 1:
+        return target if _way_through(index, x, y, z, ex, ey, ez, n, box) else n
+    # over an edge or a corner: the voxels after one step, and after two
+    a, b, c = index[tx, y, z] < n, index[x, ty, z] < n, index[x, y, tz] < n
+    if steps == 2:
+        return target if (ex and a) or (ey and b) or (ez and c) else n
+    ab, bc, ca = index[tx, ty, z] < n, index[x, ty, tz] < n, index[tx, y, tz] < n
+    return target if (a and (ab or ca)) or (b and (ab or bc)) or (c and (bc or ca)) else n
+
+
+@numba.njit(cache=True, nogil=True)
+def _way_through(index, x, y, z, ex, ey, ez, n, box):
+    """Whether steps by faces towards the end lead there, through the box between."""
     nx, ny, nz = abs(ex), abs(ey), abs(ez)
-    if target == n or nx + ny + nz == 1:
-        return target
     sx, sy, sz = np.sign(ex), np.sign(ey), np.sign(ez)
-    straight = True  # one way, and only where it is barred, all of them
-    for a in range(1, nx + 1):
-        straight &= index[x + sx * a, y, z] < n
-    for b in range(1, ny + 1):
-        straight &= index[tx, y + sy * b, z] < n
-    for c in range(1, nz):
-        straight &= index[tx, ty, z + sz * c] < n
-    if straight:
-        return target
-    for a in range(nx + 1):
-        for b in range(ny + 1):
-            for c in range(nz + 1):
-                way = a + b + c == 0
-                way = way or (a > 0 and box[a - 1, b, c])
-                way = way or (b > 0 and box[a, b - 1, c])
-                way = way or (c > 0 and box[a, b, c - 1])
-                box[a, b, c] = way and index[x + sx * a, y + sy * b, z + sz * c] < n
-    return target if box[nx, ny, nz] else n
+    for i in range(nx + 1):
+        for j in range(ny + 1):
+            for k in range(nz + 1):
+                way = i + j + k == 0
+                way = way or (i > 0 and box[i - 1, j, k])
+                way = way or (j > 0 and box[i, j - 1, k])
+                way = way or (k > 0 and box[i, j, k - 1])
+                box[i, j, k] = way and index[x + sx * i, y + sy * j, z + sz * k] < n
+    return box[nx, ny, nz]
 
 
-def faces_at_gaps(near: np.ndarray, weights: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+@numba.njit(cache=True, nogil=True)
+def gaps(near, weights):
+    """Mark the offsets (a bit each) that lack a voxel at one end or both."""
+    n, sides = near.shape
+    marks = np.zeros(n, np.int8)
+    for i in range(n):
+        for k in range(sides // 2):
+            lacks = near[i, 2 * k] == n or near[i, 2 * k + 1] == n
+            if lacks and weights[i, k] > 0.0:
+                marks[i] |= 1 << k
+    return marks
+
+
+@numba.njit(cache=True, nogil=True)
+def faces_at_gaps(near, weights, neighbours):
     """List neighbours by faces of voxels that lack one at an offset; n where `near` has them."""
     n = len(near)
-    gaps = np.any((near == n) & np.repeat(weights > 0, 2, axis=1), axis=1)
+    marks = gaps(near, weights)
     faces = np.full(neighbours.shape, n, np.int32)
-    there = neighbours[gaps]
-    still = np.append(weights[:, 0] == 0, True)
-    known = np.any(there[:, :, None] == near[gaps][:, None], axis=2)
-    faces[gaps] = np.where(still[there] | known, n, there)
+    for i in range(n):
+        if not marks[i]:
+            continue
+        for side in range(neighbours.shape[1]):
+            j = neighbours[i, side]
+            if j == n or weights[j, 0] == 0.0:
+                continue
+            known = False
+            for k in range(near.shape[1]):
+                known |= near[i, k] == j
+            if not known:
+                faces[i, side] = j
     return faces
 
 
 @numba.njit(cache=True, nogil=True)
-def users(near):
-    """For each voxel those that have it as a neighbour."""
+def users(near, faces):
+    """For each voxel those that have it as a neighbour, ``SLOTS * voxel + slot``, and their bounds.
+
+    The slot is the column in `near`, or in `faces` counted on from there.
+    """
     n, sides = near.shape
     first = np.zeros(n + 2, np.int32)
     for i in range(n):
         for k in range(sides):
             first[near[i, k] + 1] += 1
-    first = np.cumsum(first).astype(np.int32)
-    users, place = np.empty(first[n], np.int32), first.copy()
+        for k in range(faces.shape[1]):
+            first[faces[i, k] + 1] += 1
+    for i in range(n + 1):
+        first[i + 1] += first[i]
+    found, place = np.empty(first[n], np.int32), first.copy()
     for i in range(n):
-        for k in range(sides):
-            j = near[i, k]
+        for k in range(sides + faces.shape[1]):
+            j = near[i, k] if k < sides else faces[i, k - sides]
             if j < n:
-                users[place[j]] = i
+                found[place[j]] = SLOTS * i + k
                 place[j] += 1
-    return users, first[: n + 1]
+    return found, first[: n + 1]
