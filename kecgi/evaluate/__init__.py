@@ -11,6 +11,17 @@ from kecgi.evaluate.ecg import (
 )
 from kecgi.evaluate.ecg_beats import heart_rate_bpm, intervals_ms, r_peaks
 from kecgi.evaluate.ecg_completion import LeadRegression, completion_errors
+from kecgi.evaluate.egm import (
+    coherence,
+    deflection_counts,
+    distribution_gaps,
+    dominant_frequency_hz,
+    egm_statistics,
+    memorisation,
+    mmd_squared,
+    set_distances,
+    summarise_egm,
+)
 from kecgi.evaluate.frechet import FeatureMap, frechet, frechet_distance, signal_statistics
 from kecgi.evaluate.latent import active_units, kl_per_dimension, summarise_latent
 from kecgi.evaluate.maps import (
@@ -55,12 +66,17 @@ __all__ = [
     "auroc",
     "bspm_metrics",
     "central_interval",
+    "coherence",
     "completion_errors",
     "correlation",
     "coverage",
     "crps",
     "crps_normal",
+    "deflection_counts",
+    "distribution_gaps",
+    "dominant_frequency_hz",
     "duplicates",
+    "egm_statistics",
     "frechet",
     "frechet_distance",
     "heart_rate_bpm",
@@ -74,6 +90,8 @@ __all__ = [
     "macro_auroc",
     "mae_ms",
     "magnitude_ratio",
+    "memorisation",
+    "mmd_squared",
     "mse",
     "nearest_rms_mv",
     "pearson",
@@ -84,9 +102,11 @@ __all__ = [
     "relative_error",
     "reliability_curve",
     "sd_error_rank_correlation",
+    "set_distances",
     "signal_statistics",
     "skill",
     "summarise_bspm",
+    "summarise_egm",
     "summarise_latent",
     "summarise_maps",
     "summarise_posterior",

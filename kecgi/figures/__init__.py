@@ -6,6 +6,7 @@ from kecgi.figures.ecg import ecg_beside, ecg_completion, ecg_paper
 from kecgi.figures.electrograms import rhythm_spectra, rhythm_traces, wall_maps
 from kecgi.figures.geometry import electrode_view
 from kecgi.figures.latent import bspm_traversal, map_traversal
+from kecgi.figures.latent_space import latent_by_rhythm
 from kecgi.figures.posterior import reliability, sd_against_error
 from kecgi.figures.robustness import robustness_curves
 from kecgi.figures.surface import l_curve, surface_maps
@@ -21,6 +22,7 @@ __all__ = [
     "ecg_paper",
     "electrode_view",
     "l_curve",
+    "latent_by_rhythm",
     "learning_curves",
     "map_traversal",
     "model_comparison",
