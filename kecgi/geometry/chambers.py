@@ -11,8 +11,8 @@ from scipy import ndimage, spatial
 from kecgi.geometry.heart import Heart
 from kecgi.geometry.parametric import LEFT, RIGHT
 
-ENCLOSED = 0.75
-"""Share of directions in which tissue is met, from a voxel deep in a cavity."""
+ENCLOSED = (0.75, 0.8, 0.85, 0.9)
+"""Shares of directions in which tissue is met from deep in a cavity, tried one after the other."""
 
 SMALLEST_ML = 1.0
 """Smallest cavity."""
@@ -50,8 +50,8 @@ def find_chambers(heart: Heart) -> Chambers:
     """Find the cavities of ventricles that are cut off at the base.
 
     A cavity is what of the tissue's convex hull isn't tissue and holds places from which tissue is
-    met in most directions; the open directions there point to the base. The left ventricle is the
-    one with the thicker wall.
+    met in most directions; the open directions there point to the base. The left ventricle is
+    known by the heart's labels, or else by its rounder cavity.
 
     Parameters
     ----------
@@ -76,15 +76,12 @@ def find_chambers(heart: Heart) -> Chambers:
     met = _meets(heart.mask, cells, directions / spacing * spacing.min())
     share = np.zeros(heart.mask.shape)
     share[hollow] = met.mean(axis=1)
-    seeds, count = ndimage.label(share >= ENCLOSED)
-    volumes = ndimage.sum_labels(np.ones(seeds.shape), seeds, np.arange(1, count + 1))
-    large = 1 + np.flatnonzero(volumes * spacing.prod() / 1000 >= SMALLEST_ML)
-    if not large.size:
+    seeds, large = _deep_places(share, spacing.prod() / 1000)
+    if not large:
         raise ValueError(
             f"{heart.name} has no cavity of {SMALLEST_ML:g} ml: expected ventricles with a wall; "
             "a filled silhouette or an open sheet has none"
         )
-    large = large[np.argsort(-volumes[large - 1])][:2]
     deep = np.isin(seeds[hollow], large)
     up = (1 - met[deep].mean(axis=0)) @ directions
     length = np.linalg.norm(up) / len(directions)
@@ -95,10 +92,28 @@ def find_chambers(heart: Heart) -> Chambers:
     up /= np.linalg.norm(up)
     cavities = _grown(np.where(np.isin(seeds, large), seeds, 0), hollow, heart)
     beside = np.where(heart.mask, -1, OUTSIDE).astype(np.int8)
-    for name, number in zip((LEFT, RIGHT), _thicker_first(cavities, large, heart), strict=False):
+    for name, number in zip((LEFT, RIGHT), _left_first(seeds, large, heart), strict=False):
         beside[cavities == number] = name
     _mark_base(beside, heart, up)
     return Chambers(beside, up)
+
+
+def _deep_places(share: np.ndarray, voxel_ml: float) -> tuple[np.ndarray, list[int]]:
+    """Components of enclosed voxels, and the numbers of the one or two that are cavities.
+
+    Cavities that are joined over the septum come apart where more is asked for.
+    """
+    found: tuple[np.ndarray, list[int]] = (share, [])
+    for level in ENCLOSED:
+        parts, count = ndimage.label(share >= level)
+        volume = voxel_ml * ndimage.sum_labels(np.ones(parts.shape), parts, np.arange(1, count + 1))
+        largest = np.argsort(-volume)[:2]
+        large = [int(i) + 1 for i in largest if volume[i] >= max(SMALLEST_ML, 0.1 * volume.max())]
+        if len(large) == 2 or (large and not found[1]):
+            found = parts, large
+        if len(large) == 2:
+            break
+    return found
 
 
 def _directions(count: int) -> np.ndarray:
@@ -158,15 +173,25 @@ def _grown(seeds: np.ndarray, hollow: np.ndarray, heart: Heart) -> np.ndarray:
     return grown
 
 
-def _thicker_first(cavities: np.ndarray, numbers: np.ndarray, heart: Heart) -> list[int]:
-    """Numbers of the cavities, that with the thicker wall first."""
-    thickness = []
+def _left_first(seeds: np.ndarray, numbers: list[int], heart: Heart) -> list[int]:
+    """Numbers of the cavities, the left ventricle's first.
+
+    By the heart's labels where these are `LEFT` and `RIGHT`; else the rounder one, which fills
+    more of its convex hull: the right ventricle is a crescent about the left.
+    """
+    left = []
+    labelled = heart.labels is not None and {*np.unique(heart.labels)} <= {0, LEFT, RIGHT}
+    if labelled:
+        distance = ndimage.distance_transform_edt
+        nearest = distance(seeds == 0, return_distances=False, return_indices=True)
+        closest = seeds[tuple(nearest)][heart.mask]
     for number in numbers:
-        elsewhere = ~heart.mask & (cavities != number)
-        distance = ndimage.distance_transform_edt(~elsewhere, heart.spacing_mm)
-        edge = heart.mask & ndimage.binary_dilation(cavities == number)
-        thickness.append(np.median(distance[edge]))
-    return [int(numbers[i]) for i in np.argsort(thickness)[::-1]]
+        if labelled:
+            left.append(np.mean(heart.labels[heart.mask][closest == number] == LEFT))
+        else:
+            cells = np.argwhere(seeds == number)
+            left.append(len(cells) / spatial.ConvexHull(cells).volume)
+    return [numbers[i] for i in np.argsort(left)[::-1]]
 
 
 def _mark_base(beside: np.ndarray, heart: Heart, up: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from kecgi.geometry import BiventricularShape, Heart, biventricular, keep_largest, load_heart
 from kecgi.geometry.chambers import BASE, find_chambers
@@ -166,3 +167,16 @@ def test_real_ventricles(data_folder, file, step_mm, left_ml, right_ml):
     assert np.sum(chambers.beside == RIGHT) * voxel == pytest.approx(right_ml, rel=0.15)
     fibres = rule_based(heart).fibres
     np.testing.assert_allclose(np.linalg.norm(fibres[heart.mask], axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_cavities_of_the_family(seed):
+    """Cavities joined over the septum come apart; the right one lies at the right ventricle."""
+    shape = BiventricularShape.draw(np.random.default_rng([7, seed]))
+    heart = biventricular(shape, (56, 56, 56), 3.0)
+    beside = find_chambers(heart).beside
+    share = {}
+    for kind in (LEFT, RIGHT):
+        rim = ndimage.binary_dilation(beside == kind) & heart.mask
+        share[kind] = np.mean(heart.labels[rim] == RIGHT)
+    assert share[LEFT] < 0.15 < 0.3 < share[RIGHT]
