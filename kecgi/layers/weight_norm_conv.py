@@ -85,4 +85,4 @@ class WeightNormConv1D(keras.layers.Layer):
 
 def norms(direction):
     """Euclidean norm of each filter of (taps, channels in, filters)."""
-    return ops.sqrt(ops.sum(ops.square(direction), axis=(0, 1)))
+    return ops.norm(ops.reshape(direction, (-1, direction.shape[-1])), axis=0)

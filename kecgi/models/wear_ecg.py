@@ -128,7 +128,8 @@ class WearECG(VariationalModel):
     def call(self, x):
         """Mask, encode, draw one code a record, decode."""
         self.check_inputs(x)
-        mean, log_var = self.encoder(ops.cast(self.records(x), "float32") * self.mask)
+        known = ops.cast(self.records(x), "float32") * ops.convert_to_tensor(self.mask)
+        mean, log_var = self.encoder(known)
         return {"ecg": self.decoder(self.sampling(mean, log_var)), "mean": mean, "log_var": log_var}
 
     def elbo_terms(self, x, y_pred):
