@@ -48,6 +48,8 @@ ui: install
 bench: $(VENV)/with-bench,jax,torch
 	$(BIN)/python -m benchmarks.simulation
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.monodomain
+	$(BIN)/python -m benchmarks.anisotropic
 
 lint: $(VENV)/with-dev
 	$(BIN)/ruff check

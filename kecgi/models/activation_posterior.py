@@ -239,19 +239,19 @@ class ActivationPosterior(VariationalModel):
         np.ndarray, shape (draws, batch, points), float32
             Activation times in ms.
         """
-        location, spread, tail = self._draw(condition, draws, seed)
+        centre, shift, spread, tail = self._draw(condition, draws, seed)
         factor, power = (
             ops.convert_to_numpy(weight) for weight in (self.scale_factor, self.tail_power)
         )
-        return location + factor * spread * tail**power
+        return centre + factor * (shift + spread * tail**power)
 
     def calibrate(self, condition, activation_ms, draws: int = 39, seed: int = 0) -> float:
         """Shape the points' distributions until their intervals cover what they should.
 
         Two numbers are found by bisection on data kept out of the training, and are saved with the
-        model: a factor of all scales, so that the central 90 % interval covers 90 %, and a power of
-        the residuals relative to their scale, so that the 50 % interval covers 50 %. Below 1 it
-        gives the distributions more shoulder and less tail than Laplace's.
+        model: a factor of all deviations from the map of the prior's mean code, so that the central
+        90 % interval covers 90 %, and a power of the residuals relative to their scale, so that the
+        50 % interval covers 50 %. Below 1 it gives them more shoulder and less tail than Laplace's.
 
         Parameters
         ----------
@@ -277,15 +277,15 @@ class ActivationPosterior(VariationalModel):
         if draws < 19:
             raise ValueError(f"{draws} draws have no central 90 % interval, expected at least 19")
         self.check_inputs({**condition, "activation_ms": activation_ms})
-        drawn = [part.reshape(draws, -1) for part in self._draw(condition, draws, seed)]
+        drawn = [part.reshape(len(part), -1) for part in self._draw(condition, draws, seed)]
         true = np.asarray(activation_ms).reshape(-1)
         chosen = np.random.default_rng(seed).permutation(true.size)[:MOST_CALIBRATED]
-        location, spread, tail = (part[:, chosen] for part in drawn)
+        centre, shift, spread, tail = (part[:, chosen] for part in drawn)
         true = true[chosen]
 
         def covered(level, factor, power):
             outside = (1 - level) / 2
-            times = location + factor * spread * tail**power
+            times = centre + factor * (shift + spread * tail**power)
             bounds = np.quantile(times, [outside, 1 - outside], axis=0, method="weibull")
             return np.mean((bounds[0] <= true) & (true <= bounds[1]))
 
@@ -313,16 +313,21 @@ class ActivationPosterior(VariationalModel):
         }
 
     def _draw(self, condition, draws, seed):
-        """Locations, signed scales and relative residuals of draws, each (draws, batch, points)."""
+        """Parts of draws, each (draws, batch, points).
+
+        The map of the prior's mean code (a single one), what a code moves it by, and the signed
+        scale and the relative size of the residual.
+        """
         self.check_inputs(condition)
         streams = np.random.SeedSequence(seed).spawn(count(condition))
 
         def draw(row):  # one case; its draws are the batch
             rng = np.random.default_rng(streams[row[0]])
-            noise, field = (
-                ops.convert_to_tensor(rng.standard_normal((draws, size), dtype="float32"))
-                for size in (self.latent_dim, self.tokens)
+            noise = rng.standard_normal((draws, self.latent_dim), dtype="float32")
+            field = ops.convert_to_tensor(
+                rng.standard_normal((draws, self.tokens), dtype="float32")
             )
+            noise = ops.convert_to_tensor(np.concatenate([np.zeros_like(noise[:1]), noise]))
             geometry, features = self._condition(cases(condition, row))
             mean, log_var = self._gaussian(self.prior_head, features)
             code = mean + ops.exp(0.5 * log_var) * noise
@@ -331,13 +336,13 @@ class ActivationPosterior(VariationalModel):
             weights = weights[0, 0]
             weights = weights / ops.sqrt(ops.sum(ops.square(weights), axis=-1, keepdims=True))
             normal = ops.matmul(field, ops.transpose(weights))
-            return location[None], scale[None], normal[None]
+            return location[None], scale[None, 1:], normal[None]
 
         location, scale, normal = in_batches(draw, len(streams), batch=1)
         # quantile of the Laplace distribution at the Gaussian's probability
-        tail = -(np.log(2.0) + special.log_ndtr(-np.abs(normal)))
-        spread = scale * np.sign(normal)
-        return tuple(np.swapaxes(part, 0, 1) for part in (location, spread, tail.astype("float32")))
+        tail = -(np.log(np.float32(2.0)) + special.log_ndtr(-np.abs(normal)))
+        parts = (location[:, :1], location[:, 1:] - location[:, :1], scale * np.sign(normal), tail)
+        return tuple(np.swapaxes(part, 0, 1) for part in parts)
 
     def _condition(self, inputs):
         """Features of the tokens before the code is known, and where things are."""
