@@ -152,7 +152,7 @@ def test_the_code_moves_maps_too(model, certain, rng):
     residuals = model.sample(x, draws=200, seed=0).std(axis=0)
     model.from_code.kernel.assign(np.tile(np.linspace(-1, 1, 16), (3, 1)))
     both = model.sample(x, draws=200, seed=0).std(axis=0)
-    assert np.all(both > 1.01 * residuals)
+    assert np.median(both) > 1.2 * np.median(residuals)
     certain.scale_factor.assign(0.0)  # no deviations: the map of the mean code
     assert certain.sample(x, draws=4, seed=0).std(axis=0).max() < 1e-3
 
