@@ -132,6 +132,16 @@ def many_hearts(options: Options) -> CohortConfig:
     )
 
 
+def vest_heart(options: Options, cases: int = 60) -> CohortConfig:
+    """Return a config of simulations in the heart of `options.geometry`, as in `many_hearts`.
+
+    The grid is finer: hearts from images have walls that 2 mm would tear.
+    """
+    like = many_hearts(options)
+    fields = {"electrodes": like.electrodes, "samples": like.samples}
+    return one_heart(options, cases, shape=(96, 96, 96), spacing_mm=1.5, **fields)
+
+
 def heart_shares(options: Options) -> tuple[float, float, float]:
     """Return the shares of `many_hearts` that train, validate and test."""
     config = many_hearts(options)
@@ -173,14 +183,16 @@ def egm_dataset(config: EGMConfig, options: Options) -> EGMCohort:
         raise WrongInputError(str(error)) from error
 
 
-def trained(path: Path) -> keras.Model:
-    """Load a model that a recipe has saved."""
+def trained(model: Path) -> keras.Model:
+    """Load a model that a recipe has saved, or one that comes with the package by its name."""
     import keras
 
-    import kecgi.models  # noqa: F401  (Keras finds the classes that are registered)
+    from kecgi.models.pretrained import pretrained, pretrained_names
 
     with _wrong_input():
-        return keras.saving.load_model(path)
+        if str(model) in pretrained_names():
+            return pretrained(str(model))
+        return keras.saving.load_model(model)
 
 
 @contextmanager

@@ -47,8 +47,7 @@ def main(options: Options) -> None:
     # data: hearts of many sizes, shapes and poses; some are kept out as a whole
     config = experiment.many_hearts(options)
     if options.geometry:
-        like = {"electrodes": "vest", "shape": config.shape, "samples": config.samples}
-        patient = experiment.dataset(experiment.one_heart(options, 60, **like), options)
+        patient = experiment.dataset(experiment.vest_heart(options), options)
     cohort = experiment.dataset(config, options)
     split = by_anatomy(cohort.anatomy, experiment.heart_shares(options), options.seed)
 

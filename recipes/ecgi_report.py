@@ -1,12 +1,13 @@
 """Evidence on a trained posterior model: one page by which to decide whether to trust it.
 
     python recipes/ecgi_report.py runs/activation-posterior/model.keras DATASET
+    python recipes/ecgi_report.py activation-posterior --geometry my_heart.nii.gz
 
-DATASET is a dataset made by `kecgi.data.build` that the model was not trained on. Without one,
-new hearts of the parametric family are drawn, or the heart of --geometry is taken. The page has
-errors and localisation with intervals, calibration, robustness (noise, lost leads, a heart moved
-and turned, other grids), the worst cases, and maps on the heart's surface. It is kept in the output
-folder and logged to MLflow.
+"activation-posterior" is the trained model that comes with kecgi. DATASET is a dataset made by
+`kecgi.data.build` that the model was not trained on; without one, new hearts of the parametric
+family are drawn, or the heart of --geometry is taken. The page has errors and localisation with
+intervals, calibration, robustness (noise, lost leads, a heart moved and turned, other grids), the
+worst cases, and maps on the heart's surface. It is kept in the output folder and logged to MLflow.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ class ReportOptions(Options):
     Parameters
     ----------
     model : Path
-        A saved `ActivationPosterior`: `model.keras`.
+        A saved `ActivationPosterior`, `model.keras`, or the name of one that comes with kecgi.
     dataset : Path, optional
         Folder of a dataset.
     """
@@ -53,11 +54,9 @@ def main(options: ReportOptions) -> None:
         cohort = open_store(options.dataset)
     else:
         config = experiment.many_hearts(options)
+        config = replace(config, anatomies=30, cases_per_anatomy=8, seed=options.seed + 1000)
         if options.geometry:
-            like = {"electrodes": config.electrodes, "shape": config.shape}
-            config = experiment.one_heart(options, 60, samples=config.samples, **like)
-        else:
-            config = replace(config, anatomies=30, cases_per_anatomy=8, seed=options.seed + 1000)
+            config = experiment.vest_heart(options)
         cohort = experiment.dataset(config, options)
     if (model.samples, model.sampling_hz) != (cohort.config.samples, cohort.config.sampling_hz):
         raise WrongInputError(
