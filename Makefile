@@ -33,13 +33,13 @@ demo: install
 	@echo
 	@echo "Review both runs: make ui, then open the address above."
 
-# Everything on TensorFlow; on JAX and PyTorch what builds a Keras model.
+# Everything on TensorFlow; on JAX and PyTorch what builds a Keras model. Studies are run by hand.
 # One thread to an operation, since the machine's cores are shared by the test processes.
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/with-dev,jax,torch
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest --numprocesses auto
-	KERAS_BACKEND=jax $(BIN)/python -m pytest --numprocesses auto -m backend
-	KERAS_BACKEND=torch $(BIN)/python -m pytest --numprocesses auto -m backend
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest --numprocesses auto -m "not study"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest --numprocesses auto -m "backend and not study"
+	KERAS_BACKEND=torch $(BIN)/python -m pytest --numprocesses auto -m "backend and not study"
 
 ui: install
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --port $(PORT) \

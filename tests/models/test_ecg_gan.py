@@ -67,7 +67,7 @@ def test_the_paper_s_generators():
     assert critic_lengths(5000, (2, 2, 2, 2, 4, 4, 4)) == [2499, 1249, 624, 311, 78, 19, 5]
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_paper_s_critic():
     assert parameters(Critic(0, 5000, 50)) == 203_918_151
 

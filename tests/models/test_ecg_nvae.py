@@ -109,7 +109,7 @@ def test_presets_are_the_closed_form_s():
         ECGNVAE.from_preset("huge", ("a",))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_paper_s_model_at_its_start():
     """Needs 5 GB: size, ladder of lengths, and the first loss on uniform numbers."""
     model = ECGNVAE(tuple("abcdefgh"), seed=0)

@@ -47,7 +47,7 @@ def test_the_published_sizes():
     assert closed_form(128, 64, 2) == 34_792_524
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_published_models():
     assert parameters(WearECG()) == 34_495_344
     assert parameters(WearECG.from_preset("paper_64")) == 34_792_524
