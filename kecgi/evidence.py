@@ -93,7 +93,7 @@ def on_other_grids(
     """
     results = {}
     extent = np.array(config.shape) * config.spacing_mm
-    for step in (*GRIDS_MM, config.spacing_mm):
+    for step in (config.spacing_mm, *GRIDS_MM):
         other = replace(
             config,
             anatomies=1 if config.geometry else hearts,
@@ -105,7 +105,7 @@ def on_other_grids(
         store = open_store(build(other, folder / f"cohort-{other.identity}", workers=-1))
         cases = np.arange(len(store))
         results[f"{step:g}"] = measured(model, store, cases, CLEAN, draws, seed)
-    return dict(sorted(results.items(), key=lambda item: float(item[0])))
+    return results
 
 
 def onset_coverage(

@@ -88,7 +88,7 @@ def test_other_grids_hold_the_same_kind_of_hearts(cohort, tmp_path, monkeypatch)
     monkeypatch.setattr(evidence, "measured", remember)
     monkeypatch.setattr(evidence, "GRIDS_MM", (4.0, 6.0))
     results = evidence.on_other_grids(None, cohort.config, 2, tmp_path, 5, 0)
-    assert list(results) == ["4", "5", "6"]
+    assert list(results) == ["5", "4", "6"]  # its own grid first
     volumes = {step: voxels * step**3 for step, voxels, _ in seen}
     assert volumes[4.0] == pytest.approx(volumes[6.0], rel=0.3)
     assert [cases for *_, cases in seen] == [8, 8, 8]
