@@ -95,3 +95,12 @@ class EGMCrops(keras.utils.PyDataset):
         rng = np.random.default_rng((self.seed, self.epoch))
         self.order = rng.permutation(np.repeat(np.arange(len(self.egm)), self.repeats))
         self.starts = rng.integers(self.egm.shape[1] - self.samples + 1, size=len(self.order))
+
+
+class LabelledCrops(EGMCrops):
+    """The same windows, each with its rhythm as the target, for a classifier."""
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a batch of windows and one of one-hot rhythms."""
+        (batch,) = super().__getitem__(index)
+        return batch["egm"], batch["rhythm"]

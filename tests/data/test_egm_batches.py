@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kecgi.data.egm_batches import EGMCrops, join_windows
+from kecgi.data.egm_batches import EGMCrops, LabelledCrops, join_windows
 
 
 def recordings():
@@ -47,6 +47,14 @@ def test_epochs_differ_and_follow_the_seed():
     assert (a["egm"] != c["egm"]).any() and set(a) == {"egm"}
     first.on_epoch_end()
     assert (first[0][0]["egm"] != a["egm"]).any()
+
+
+def test_labelled_crops_are_the_same_windows():
+    arguments = recordings(), np.eye(3, dtype="float32"), 20, 4
+    egm, rhythm = LabelledCrops(*arguments)[0]
+    (batch,) = EGMCrops(*arguments)[0]
+    np.testing.assert_array_equal(egm, batch["egm"])
+    np.testing.assert_array_equal(rhythm, batch["rhythm"])
 
 
 def test_windows_longer_than_recordings_are_refused():

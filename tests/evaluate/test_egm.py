@@ -85,14 +85,26 @@ def test_distances_of_sets_order_rhythms():
     assert far["frechet"] > 3 * near["frechet"]
 
 
-def test_copies_are_found():
-    train, real = beats(3.0, 30, seed=1), beats(3.0, 20, seed=2)
-    copies = train[:10] + 0.001
-    found = egm.memorisation(real, copies, train)
+def test_likeness_by_its_definition():
+    rng = np.random.default_rng(0)
+    windows, recordings = rng.normal(size=(3, 2, 20)), rng.normal(size=(2, 2, 33))
+    pieces = [r[:, s : s + 20].ravel() for r in recordings for s in range(14)]
+    for window, found in zip(windows, egm.likeness(windows, recordings), strict=True):
+        flat = window.ravel()
+        cosines = [flat @ p / np.linalg.norm(flat) / np.linalg.norm(p) for p in pieces]
+        assert found == pytest.approx(max(cosines))
+    with pytest.raises(ValueError, match="expected as many channels and no less time"):
+        egm.likeness(recordings, windows)
+
+
+def test_copies_are_found_whatever_their_size_and_beginning():
+    train, real = beats(3.0, 30, seed=1, samples=600), beats(3.0, 20, seed=2)
+    found = egm.memorisation(real, 0.1 * train[:10, :, 77:477], train)
     assert found["copied"] == 1 and found["p_value"] < 1e-3
-    assert found["nearest_generated_mv"] == pytest.approx(0.001)
+    assert found["likeness_generated"] == pytest.approx(1)
     new = egm.memorisation(real, beats(3.0, 20, seed=3), train)
     assert new["copied"] < 0.3 and new["p_value"] > 0.01
+    assert new["likeness_held_out"] < 0.9
 
 
 def test_nearest_of_other_simulations_only():
