@@ -3,6 +3,7 @@
 from kecgi.models.activation_cvae import ActivationCVAE
 from kecgi.models.activation_posterior import ActivationPosterior
 from kecgi.models.activation_vae import ActivationVAE
+from kecgi.models.bspm_egm import BSPMToEGM
 from kecgi.models.bspm_vae import BSPMVAE
 from kecgi.models.ecg_gan import Pulse2Pulse, WaveGAN
 from kecgi.models.ecg_nvae import ECGNVAE
@@ -18,6 +19,7 @@ __all__ = [
     "ActivationCVAE",
     "ActivationPosterior",
     "ActivationVAE",
+    "BSPMToEGM",
     "EGMFlow",
     "Pulse2Pulse",
     "WaveGAN",
