@@ -15,6 +15,7 @@ from keras import ops
 from kecgi.models import (
     BSPMVAE,
     ECGNVAE,
+    EGMVAE,
     ActivationCVAE,
     ActivationPosterior,
     ActivationVAE,
@@ -65,6 +66,22 @@ def points(cases):
     }
 
 
+def electrograms(cases):
+    """Make windows that no network can fit, of both rhythms in any four that follow each other."""
+    egm = np.random.default_rng(4).uniform(-1, 1, (cases, 32, 6)).astype("float32")
+    return {"egm": egm, "rhythm": np.eye(2, dtype="float32")[np.arange(cases) % 2]}
+
+
+def electrogram_vae(layout):
+    places = np.random.default_rng(5).normal(0, 20, (6, 3)) if layout == "points" else None
+    size = {"latent_dim": 4, "tokens": 4, "units": 8, "heads": 2, "filters": 4, "free_bits": 0.0}
+    return ModelCase(
+        lambda **o: EGMVAE(32, 6, ("sinus", "af"), layout, places, **size, **o),
+        electrograms,
+        condition=("rhythm",),
+    )
+
+
 def labelled_ecgs(cases):
     rng = np.random.default_rng(4)
     return {
@@ -101,6 +118,8 @@ CASES = {
         points,
         condition=("points_mm", "electrodes_mm", "bspm_mv"),
     ),
+    "egm_vae_image": electrogram_vae("image"),
+    "egm_vae_points": electrogram_vae("points"),
     "ecg_nvae": ModelCase(
         lambda **o: ECGNVAE(("a", "b"), 37, common_start=True, **SMALL_NVAE, **o),
         labelled_ecgs,
@@ -285,7 +304,7 @@ def test_mixed_precision_trains(name):
 
 
 # between them all layers, in two dimensions and three
-MOVED = ("bspm_vae", "activation_cvae_3d", "activation_posterior")
+MOVED = ("bspm_vae", "activation_cvae_3d", "activation_posterior", "egm_vae_points")
 
 
 @pytest.mark.slow
