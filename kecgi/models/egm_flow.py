@@ -97,7 +97,8 @@ class EGMFlow(keras.Model):
 
     def velocity(self, x, time, rhythm):
         """Return the velocity (batch, latent) at places x, times (batch, 1) and one-hot rhythms."""
-        angle = time * (np.pi * 2.0 ** np.arange(self.frequencies) / 2).astype("float32")
+        rates = (np.pi * 2.0 ** np.arange(self.frequencies) / 2).astype("float32")
+        angle = ops.convert_to_tensor(time) * ops.convert_to_tensor(rates)
         known = self.know(ops.concatenate([ops.sin(angle), ops.cos(angle), rhythm], axis=-1))
         x = self.enter(x)
         for norm, shift, first, second in zip(

@@ -33,8 +33,8 @@ def decorrelation(true, predicted):
 
     A channel that is flat in either signal counts as not correlated.
     """
-    x = true - ops.mean(true, axis=1, keepdims=True)
-    y = predicted - ops.mean(predicted, axis=1, keepdims=True)
+    x = ops.subtract(true, ops.mean(true, axis=1, keepdims=True))
+    y = ops.subtract(predicted, ops.mean(predicted, axis=1, keepdims=True))
     product = ops.mean(x * y, axis=1)
     power = ops.mean(ops.square(x), axis=1) * ops.mean(ops.square(y), axis=1)
     return 1.0 - ops.mean(product / ops.sqrt(power + 1e-12), axis=-1)

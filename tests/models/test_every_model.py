@@ -321,7 +321,7 @@ def test_files_move_between_backends(train, tmp_path):
         outputs = fixed_outputs(model, train(name).inputs, CASES[name].condition)
         for i, values in enumerate(model.get_weights() + outputs):
             np.testing.assert_allclose(
-                found[f"arr_{i}"], values, rtol=1e-3, atol=1e-4, err_msg=f"{name} on {there}, {i}"
+                found[f"arr_{i}"], values, rtol=1e-3, atol=2e-3, err_msg=f"{name} on {there}, {i}"
             )
 
 
