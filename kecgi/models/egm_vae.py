@@ -23,6 +23,9 @@ LOSS_WEIGHTS = {
 
 LOG_VAR_RANGE = (-10.0, 10.0)
 
+START_LOG_VAR = -3.0
+"""Log variance of posteriors at the start: wide ones hide the code, and it may stay unused."""
+
 
 @keras.saving.register_keras_serializable(package="kecgi")
 class EGMVAE(VariationalModel):
@@ -363,7 +366,7 @@ class EGMVAE(VariationalModel):
 
     def _posterior(self, egm):
         mean, log_var = ops.split(self.encoder(ops.cast(egm, self.compute_dtype)), 2, axis=-1)
-        return mean, ops.clip(log_var, *LOG_VAR_RANGE)
+        return mean, ops.clip(log_var + START_LOG_VAR, *LOG_VAR_RANGE)
 
     def _decoded(self, code, rhythm):
         if self.conditional:
