@@ -11,8 +11,8 @@ recordings.
 Departures from the paper: electrograms of the project's own simulations, scaled by one factor for
 all, so that amplitudes stay; split by simulation, with training windows that begin at random times,
 since when a window begins says nothing. The divergence weighs much less than the paper's 3.0, and
-free bits are more: the loss is a mean over samples, and with the paper's weights the code told
-3 nats, and no deflection was where it should be. Batches of several windows, for
+free bits are more: the loss is a mean over samples, and in a short trial with the paper's weights
+the code told 3 nats, and no deflection was where it should be. Batches of several windows, for
 speed. With --layout points, the default, networks know where the nodes are and treat all times
 alike; --layout image has the paper's. The paper preset, of 2 048 nodes, is for a GPU.
 """
