@@ -111,10 +111,9 @@ def on_other_grids(
 def onset_coverage(
     cohort: Cohort, cases: np.ndarray, drawn: np.ndarray, level: float = 0.9
 ) -> dict[str, float]:
-    """How often the credible region of the onset holds the first true one, and how large it is.
+    """How much of the true onset the credible region of the onset holds, and how large it is.
 
-    The true onset is the earliest 1 % of the tissue, as in `kecgi.inverse.earliest_sites`; the
-    region holds it where it holds at least half of it.
+    What is true is the earliest 1 % of the tissue, as in `kecgi.inverse.earliest_sites`.
 
     Parameters
     ----------

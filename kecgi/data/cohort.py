@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from numbers import Integral, Real
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
+from kecgi.data.config import DatasetConfig
 from kecgi.geometry import BiventricularShape, Electrodes, Heart, biventricular, by_name
 from kecgi.geometry.readers import load_heart
 
@@ -28,7 +27,7 @@ _ANATOMY, _CASE = 0, 1  # first element of the spawn keys, so that the two never
 
 
 @dataclass(frozen=True)
-class CohortConfig:
+class CohortConfig(DatasetConfig):
     """What a paired dataset consists of. Equal configs give equal data.
 
     Parameters
@@ -82,6 +81,7 @@ class CohortConfig:
     sampling_hz: float = 400.0
     samples: int = 128
     seed: int = 0
+    generation: ClassVar[int] = 2  # 2: a wider family of hearts
 
     def __post_init__(self) -> None:
         least = {"anatomies": 1, "cases_per_anatomy": 1, "max_onsets": 1, "samples": 2, "seed": 0}
@@ -140,11 +140,6 @@ class CohortConfig:
         """Sampling times of the body-surface potentials."""
         return np.arange(self.samples) * (1000.0 / self.sampling_hz)
 
-    @property
-    def identity(self) -> str:
-        """Twelve hexadecimal digits that name this config, for example in a folder's name."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
-
     @classmethod
     def for_geometry(
         cls, geometry: str, *, keep_largest: bool = False, spacing_mm: float = 2.0, **fields
@@ -169,25 +164,6 @@ class CohortConfig:
         reach = np.abs(heart.voxels_mm).max(axis=0) + 0.5 * np.array(heart.spacing_mm)
         needed = float(np.max(2 * reach / config.shape))
         return replace(config, spacing_mm=max(spacing_mm, math.ceil(4 * needed) / 4))
-
-    def to_json(self) -> str:
-        """Return the config as one JSON object."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> CohortConfig:
-        """Read what `to_json` wrote.
-
-        Raises
-        ------
-        ValueError
-            Where the text is not a JSON object of this class's fields.
-        """
-        values = json.loads(text)
-        known = [f.name for f in fields(cls)]
-        if not isinstance(values, dict) or set(values) - set(known):
-            raise ValueError(f"not a cohort config: {text[:200]!r}; its fields are {known}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 @dataclass(frozen=True, eq=False)

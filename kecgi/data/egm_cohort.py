@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from kecgi.data.cohort import require_integer, require_number
+from kecgi.data.config import DatasetConfig
 from kecgi.geometry import Electrodes, Heart, load_heart, spread_points, vest
 from kecgi.geometry.atrium import AtrialShape, atrial_wall, matching_voxels
 from kecgi.geometry.readers import IMAGES
@@ -33,7 +32,7 @@ _RUN, _TORSO, _BIPOLES = 0, 1, 2  # first element of the spawn keys
 
 
 @dataclass(frozen=True)
-class EGMConfig:
+class EGMConfig(DatasetConfig):
     """What a dataset of electrograms consists of. Equal configs give equal data.
 
     Parameters
@@ -156,33 +155,9 @@ class EGMConfig:
         """Sampling times of a window."""
         return np.arange(self.samples) * (1000.0 / self.sampling_hz)
 
-    @property
-    def identity(self) -> str:
-        """Twelve hexadecimal digits that name this config, for example in a folder's name."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
-
     def rhythm(self, simulation: int) -> str:
         """Rhythm of a simulation: they take turns."""
         return self.rhythms[simulation % len(self.rhythms)]
-
-    def to_json(self) -> str:
-        """Return the config as one JSON object."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> EGMConfig:
-        """Read what `to_json` wrote.
-
-        Raises
-        ------
-        ValueError
-            Where the text is not a JSON object of this class's fields.
-        """
-        values = json.loads(text)
-        known = [f.name for f in fields(cls)]
-        if not isinstance(values, dict) or set(values) - set(known):
-            raise ValueError(f"not a config of electrograms: {text[:200]!r}; its fields: {known}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 @lru_cache(maxsize=2)

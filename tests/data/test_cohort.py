@@ -151,3 +151,9 @@ def test_the_grid_widens_for_a_large_heart(ball):
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match="nowhere.npz"):
         require_valid(CohortConfig(1, geometry="nowhere.npz"))
+
+
+def test_another_generation_has_another_name(monkeypatch):
+    now = CohortConfig().identity
+    monkeypatch.setattr(CohortConfig, "generation", CohortConfig.generation + 1)
+    assert CohortConfig().identity != now and len(now) == 12

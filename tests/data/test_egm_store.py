@@ -198,7 +198,7 @@ def test_config_survives_json():
     assert EGMConfig.from_json(SMALL.to_json()) == SMALL
     assert SMALL.identity != dataclasses.replace(SMALL, seed=5).identity
     assert EGMConfig().simulations == 68 and EGMConfig().samples == 400
-    with pytest.raises(ValueError, match="not a config of electrograms"):
+    with pytest.raises(ValueError, match="not a config .EGMConfig."):
         EGMConfig.from_json('{"cases": 3}')
 
 
