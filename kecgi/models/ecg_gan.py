@@ -10,7 +10,7 @@ from keras import ops
 from kecgi.layers import Sampling
 from kecgi.models.adversarial import AdversarialModel
 from kecgi.models.backend import input_gradient, no_gradients
-from kecgi.models.ecg_inputs import LEADS, check_labelled, multi_hot
+from kecgi.models.ecg_inputs import LEADS, GeneratesRecords, check_labelled
 from kecgi.models.ecg_networks import (
     CRITIC_STRIDES,
     REACH,
@@ -21,7 +21,7 @@ from kecgi.models.ecg_networks import (
 from kecgi.models.latent import count, in_batches
 
 
-class ECGGAN(AdversarialModel):
+class ECGGAN(GeneratesRecords, AdversarialModel):
     """Generator of ECGs that learns from a critic with a gradient penalty; see its subclasses.
 
     Inputs are those of :class:`kecgi.models.ECGNVAE`: ``"ecg"`` (batch, length, 8), leads I, III,
@@ -188,28 +188,6 @@ class ECGGAN(AdversarialModel):
         with no_gradients():
             drawn = in_batches(records, len(labels), batch)
         return drawn.reshape(draws, count(condition["labels"]), self.length, LEADS)
-
-    def generate(self, labels, n: int = 1, seed: int | None = None, **options) -> np.ndarray:
-        """Return new records of a class, or of classes that hold together.
-
-        Parameters
-        ----------
-        labels : str, sequence of str, or array
-            As in :func:`kecgi.models.ecg_inputs.multi_hot`.
-        n : int
-            Records of each row of labels.
-        seed : int, optional
-            Seed of the noise.
-        **options
-            ``batch`` of :meth:`sample`.
-
-        Returns
-        -------
-        np.ndarray, shape (n * rows, length, 8), float32
-            Leads I, III, V1 ... V6 in [0, 1]; all records differ, those of one row come together.
-        """
-        rows = np.repeat(multi_hot(labels, self.classes), n, axis=0)
-        return self.sample({"labels": rows}, 1, seed, **options)[0]
 
     def get_config(self):
         """Return the constructor's arguments."""

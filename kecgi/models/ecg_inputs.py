@@ -1,4 +1,4 @@
-"""What the generators of ECGs take: signals in [0, 1] beside the classes they belong to."""
+"""What the generators of ECGs share: signals in [0, 1] beside the classes they belong to."""
 
 from collections.abc import Sequence
 
@@ -74,3 +74,29 @@ def multi_hot(labels, classes: Sequence[str]) -> np.ndarray:
             f"got an array of shape {rows.shape}"
         )
     return rows
+
+
+class GeneratesRecords:
+    """Mixin of models with ``classes`` and ``sample``: records by the names of their classes."""
+
+    def generate(self, labels, n: int = 1, seed: int | None = None, **options) -> np.ndarray:
+        """Return new records of a class, or of classes that hold together.
+
+        Parameters
+        ----------
+        labels : str, sequence of str, or array
+            As in :func:`multi_hot`.
+        n : int
+            Records of each row of labels.
+        seed : int, optional
+            Seed of the noise.
+        **options
+            Batch, and temperatures where the model has them, of the model's ``sample``.
+
+        Returns
+        -------
+        np.ndarray, shape (n * rows, length, 8), float32
+            Leads I, III, V1 ... V6 in [0, 1]; all records differ, those of one row come together.
+        """
+        rows = np.repeat(multi_hot(labels, self.classes), n, axis=0)
+        return self.sample({"labels": rows}, 1, seed, **options)[0]

@@ -12,7 +12,7 @@ from kecgi.layers.latent_group import LatentGroup
 from kecgi.layers.residual_cell import ResidualCell
 from kecgi.layers.weight_norm_conv import WeightNormConv1D
 from kecgi.models.backend import no_gradients
-from kecgi.models.ecg_inputs import LEADS, check_labelled, multi_hot
+from kecgi.models.ecg_inputs import LEADS, GeneratesRecords, check_labelled, multi_hot
 from kecgi.models.latent import count, in_batches
 from kecgi.models.nvae_training import (
     CoupledAdamax,
@@ -48,7 +48,7 @@ PRESETS = {
 
 
 @keras.saving.register_keras_serializable(package="kecgi")
-class ECGNVAE(VariationalModel):
+class ECGNVAE(GeneratesRecords, VariationalModel):
     """Conditional variational autoencoder with many groups of latent variables, as cNVAE-ECG.
 
     The encoder halves the signal block by block and keeps its features at three scales. The decoder
@@ -398,28 +398,6 @@ class ECGNVAE(VariationalModel):
         with no_gradients():
             drawn = in_batches(records, len(labels), batch)
         return drawn.reshape(draws, count(condition["labels"]), self.length, LEADS)
-
-    def generate(self, labels, n: int = 1, seed: int | None = None, **options) -> np.ndarray:
-        """Return new records of a class, or of classes that hold together.
-
-        Parameters
-        ----------
-        labels : str, sequence of str, or array
-            As in :func:`kecgi.models.ecg_inputs.multi_hot`.
-        n : int
-            Records of each row of labels.
-        seed : int, optional
-            Seed of the noise.
-        **options
-            Temperatures and batch of :meth:`sample`.
-
-        Returns
-        -------
-        np.ndarray, shape (n * rows, length, 8), float32
-            Leads I, III, V1 ... V6 in [0, 1]; all records differ, those of one row come together.
-        """
-        rows = np.repeat(multi_hot(labels, self.classes), n, axis=0)
-        return self.sample({"labels": rows}, 1, seed, **options)[0]
 
     def calibrate(
         self,
