@@ -195,6 +195,14 @@ def trained(model: Path) -> keras.Model:
         return keras.saving.load_model(model)
 
 
+def existing(path: Path) -> Cohort:
+    """Open a dataset that is there already."""
+    from kecgi.data import open_store
+
+    with _wrong_input():
+        return open_store(path)
+
+
 @contextmanager
 def _wrong_input() -> Iterator[None]:
     try:

@@ -46,12 +46,17 @@ def main(options: ReportOptions) -> None:
     """Judge, disturb, look, write."""
     experiment.begin(options)
     from kecgi import evidence, figures, review
-    from kecgi.data import Split, open_store
+    from kecgi.data import Split
+    from kecgi.models import ActivationPosterior
 
     # a model, and hearts that it has not seen
     model = experiment.trained(options.model)
+    if not isinstance(model, ActivationPosterior):
+        raise WrongInputError(
+            f"{options.model} holds a {type(model).__name__}, expected an ActivationPosterior"
+        )
     if options.dataset is not None:
-        cohort = open_store(options.dataset)
+        cohort = experiment.existing(options.dataset)
     else:
         config = experiment.many_hearts(options)
         config = replace(config, anatomies=30, cases_per_anatomy=8, seed=options.seed + 1000)

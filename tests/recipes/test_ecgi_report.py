@@ -76,6 +76,23 @@ def test_a_model_that_is_not_there(recipe, tmp_path):
         recipe.main(recipe.ReportOptions(model=tmp_path / "nothing.keras", out=tmp_path))
 
 
+def test_a_model_of_another_kind(recipe, tmp_path):
+    import keras
+
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(
+        WrongInputError, match="holds a Sequential, expected an ActivationPosterior"
+    ):
+        recipe.main(recipe.ReportOptions(model=tmp_path / "other.keras", out=tmp_path))
+
+
+def test_a_folder_that_is_no_dataset(recipe, model, tmp_path):
+    options = recipe.ReportOptions(model=model, dataset=tmp_path / "none.zarr", out=tmp_path)
+    with pytest.raises(WrongInputError, match="none.zarr"):
+        recipe.main(options)
+
+
 def test_data_that_do_not_fit_the_model(recipe, model, tmp_path, monkeypatch):
     other = CohortConfig(1, 1, shape=(32, 32, 32), spacing_mm=5.0, samples=17)
     monkeypatch.setattr(experiment, "many_hearts", lambda o: other)
