@@ -81,9 +81,7 @@ def test_a_model_of_another_kind(recipe, tmp_path):
 
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     other.save(tmp_path / "other.keras")
-    with pytest.raises(
-        WrongInputError, match="a Sequential, expected an ActivationPosterior"
-    ):
+    with pytest.raises(WrongInputError, match="a Sequential, expected an ActivationPosterior"):
         recipe.main(recipe.ReportOptions(model=tmp_path / "other.keras", out=tmp_path))
 
 
