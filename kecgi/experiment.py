@@ -192,7 +192,7 @@ def atrial_simulations(options: Options) -> EGMConfig:
     """Return a config of atrial rhythms that the recipes on electrograms share.
 
     The paper has 68 simulations and 2 048 nodes. Simulations take seconds here, and what is learned
-    has to hold for other atria: so there are many more of them, with fewer nodes, 12 mm apart, for
+    has to hold for other atria: so there are many more of them, with fewer nodes, 7 mm apart, for
     two cores. At 1.5 mm the speed of fronts is calibrated to 1 % (`benchmarks.monodomain`).
     """
     from kecgi.data import EGMConfig
