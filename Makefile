@@ -36,7 +36,7 @@ demo: install
 # Everything on TensorFlow; on JAX and PyTorch what builds a Keras model. Studies are run by hand.
 # One thread to an operation, since the machine's cores are shared by the test processes.
 test: export OMP_NUM_THREADS = 1
-test: $(VENV)/with-dev,jax,torch
+test: $(VENV)/with-dev,dask,jax,torch
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest --numprocesses auto -m "not study"
 	KERAS_BACKEND=jax $(BIN)/python -m pytest --numprocesses auto -m "backend and not study"
 	KERAS_BACKEND=torch $(BIN)/python -m pytest --numprocesses auto -m "backend and not study"

@@ -54,8 +54,8 @@ def build(
     path : str or Path
         Folder of the store.
     workers : int
-        Processes; as in joblib, -1 takes all cores. `joblib.parallel_config` may carry the work
-        to a cluster.
+        Processes; as in joblib, -1 takes all cores. The same call builds on a Dask cluster that
+        sees the same disk, inside ``joblib.parallel_config("dask", client=client)``.
     progress : bool
         Show a bar on standard error.
 
