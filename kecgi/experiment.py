@@ -191,15 +191,16 @@ def dataset(config: CohortConfig, options: Options) -> Cohort:
 def atrial_simulations(options: Options) -> EGMConfig:
     """Return a config of atrial rhythms that the recipes on electrograms share.
 
-    The paper has 68 simulations and 2 048 nodes. Simulations take seconds here, and what is learned
-    has to hold for other atria: so there are many more of them, with fewer nodes, 7 mm apart, for
-    two cores. At 1.5 mm the speed of fronts is calibrated to 1 % (`benchmarks.monodomain`).
+    The paper has 68 simulations, ten torsos each, and 2 048 nodes. What is learned has to hold for
+    other atria, and simulations take seconds here: so there are more of them, each in atria of its
+    own, with fewer torsos, and with nodes 7 mm apart, for two cores. At 1.5 mm the speed of fronts
+    is calibrated to 1 % (`benchmarks.monodomain`).
     """
     from kecgi.data import EGMConfig
 
     fields = {
         "quick": {"simulations_per_rhythm": 10, "placements": 3, "nodes": 64},
-        "paper": {"simulations_per_rhythm": 100, "placements": 10, "nodes": 128},
+        "paper": {"simulations_per_rhythm": 50, "placements": 4, "nodes": 128},
     }[options.preset]
     return EGMConfig(
         windows=2, spacing_mm=1.5, geometry=options.geometry, seed=options.seed, **fields
