@@ -14,6 +14,7 @@ from kecgi.data.ecg_records import read_record, write_records
 from kecgi.data.ecg_scaling import LeadScale
 from kecgi.data.ecg_store import ECGStore, open_ecg
 from kecgi.data.egm_cohort import EGMConfig
+from kecgi.data.egm_recordings import EGMRecordings
 from kecgi.data.egm_store import EGMCohort, build_egm, open_egm
 from kecgi.data.noise import add_noise
 from kecgi.data.scaling import AmplitudeScale, MapScale, SignalScale
@@ -40,6 +41,7 @@ __all__ = [
     "ECGStore",
     "EGMCohort",
     "EGMConfig",
+    "EGMRecordings",
     "LabelSchema",
     "LeadScale",
     "MapScale",
