@@ -53,8 +53,13 @@ class CohortConfig(DatasetConfig):
     max_onset_delay_ms : float
         Later onsets start up to this long after the first, and before its front can reach them.
     speed_mm_per_ms : (float, float)
-        Range of the conduction speed, which is uniform in a case. 0.35 to 0.8 mm/ms spans human
-        ventricular tissue (Taggart 2000, 10.1006/jmcc.2000.1105).
+        Range of the conduction speed, drawn for each case; along the fibres where they count. 0.35
+        to 0.8 mm/ms spans human ventricular tissue (Taggart 2000, 10.1006/jmcc.2000.1105).
+    across_fibre : float
+        Speed across the fibres as a share of that along them, at most 1. Below 1, fibres are those
+        of the file, or rule-based; 1 is isotropic.
+    fast_layer : float
+        How many times faster tissue beside the cavities conducts, in place of Purkinje; 1 for none.
     sampling_hz : float
         Sampling rate of the body-surface potentials.
     samples : int
@@ -78,6 +83,8 @@ class CohortConfig(DatasetConfig):
     max_onsets: int = 2
     max_onset_delay_ms: float = 30.0
     speed_mm_per_ms: tuple[float, float] = (0.35, 0.8)
+    across_fibre: float = 1.0
+    fast_layer: float = 1.0
     sampling_hz: float = 400.0
     samples: int = 128
     seed: int = 0
@@ -109,6 +116,12 @@ class CohortConfig(DatasetConfig):
             raise ValueError(
                 f"speed_mm_per_ms is {self.speed_mm_per_ms}, expected 0 < low <= high <= 10 mm/ms"
             )
+        for name, least_value, most in (("across_fibre", 0.1, 1.0), ("fast_layer", 1.0, 10.0)):
+            require_number(name, getattr(self, name))
+            if not least_value <= getattr(self, name) <= most:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, expected {least_value} to {most}"
+                )
         if self.electrodes not in get_args(Layout):
             raise ValueError(
                 f"electrodes is {self.electrodes!r}, expected one of {list(get_args(Layout))}"
@@ -127,13 +140,20 @@ class CohortConfig(DatasetConfig):
         object.__setattr__(self, "speed_mm_per_ms", (float(low), float(high)))
         for name in least:
             object.__setattr__(self, name, int(getattr(self, name)))
-        for name in ("spacing_mm", "sampling_hz", "max_onset_delay_ms"):
+        for name in (
+            "spacing_mm", "sampling_hz", "max_onset_delay_ms", "across_fibre", "fast_layer",
+        ):  # fmt: skip
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def cases(self) -> int:
         """Number of cases in the cohort."""
         return self.anatomies * self.cases_per_anatomy
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether all tissue of a case conducts at one speed in all directions."""
+        return self.across_fibre == self.fast_layer == 1.0
 
     @property
     def time_ms(self) -> np.ndarray:
@@ -254,7 +274,8 @@ def draw_case(config: CohortConfig, voxels_mm: np.ndarray, case: int) -> CasePla
     count = int(rng.integers(1, config.max_onsets + 1))
     onsets, start = [voxels_mm[rng.integers(len(voxels_mm))]], [0.0]
     distance = np.linalg.norm(voxels_mm - onsets[0], axis=1)
-    arrival = distance / speed
+    fastest = speed * config.fast_layer
+    arrival = distance / fastest
     for _ in range(1, count):
         free = np.flatnonzero(distance >= ONSET_DISTANCE_MM)
         if not len(free):
@@ -267,7 +288,7 @@ def draw_case(config: CohortConfig, voxels_mm: np.ndarray, case: int) -> CasePla
         start.append(float(rng.uniform(0.0, min(config.max_onset_delay_ms, arrival[chosen]))))
         further = np.linalg.norm(voxels_mm - onsets[-1], axis=1)
         distance = np.minimum(distance, further)
-        arrival = np.minimum(arrival, start[-1] + further / speed)
+        arrival = np.minimum(arrival, start[-1] + further / fastest)
     return CasePlan(np.array(onsets), np.array(start), speed)
 
 

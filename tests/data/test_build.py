@@ -42,6 +42,34 @@ def test_simulation_matches_the_matrix_form(small_config):
         assert error < 0.005
 
 
+def test_tissue_with_fibres(small_config):
+    """Slower across, faster beside the cavities, and nearly isotropic where both nearly are."""
+    config = dataclasses.replace(
+        small_config, cases_per_anatomy=3, shape=(48, 48, 48), spacing_mm=2.5, max_onsets=1
+    )
+
+    def simulated(**fields):
+        block = simulate_anatomy(dataclasses.replace(config, **fields), 2)
+        return {k: block[k] for k in ("activation_ms", "bspm_mv")} | {"mask": block["mask"]}
+
+    plain, almost = simulated(), simulated(across_fibre=0.999)
+    tissue = plain["mask"]
+    # two schemes on a coarse staircase: apart by a few ms here and there
+    assert np.abs(almost["bspm_mv"] - plain["bspm_mv"]).mean() < 0.02 * plain["bspm_mv"].max()
+    times = plain["activation_ms"][:, tissue]
+    assert np.abs(almost["activation_ms"][:, tissue] - times).mean() < 0.02 * times.max()
+    fibres, fast = (
+        simulated(**fields)["activation_ms"][:, tissue]
+        for fields in ({"across_fibre": 0.5}, {"across_fibre": 0.5, "fast_layer": 4.0})
+    )
+    # between the speeds along and across, but for the grid's error
+    assert np.all(fibres > 0.95 * times - 3.0)
+    assert np.all(fibres < 2.1 * times + 3.0)
+    assert fibres.mean() > 1.15 * times.mean()
+    assert np.all(fast <= 1.05 * fibres + 3.0)
+    assert fast.mean() < 0.8 * fibres.mean()
+
+
 def test_same_seed_same_bytes_for_any_number_of_workers(small_config, cohort, tmp_path):
     assert_same_data(open_store(build(small_config, tmp_path / "two.zarr", workers=2)), cohort)
 
