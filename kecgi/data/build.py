@@ -29,6 +29,7 @@ from kecgi.data.store import (
     open_group,
 )
 from kecgi.geometry import Electrodes, Heart, by_name
+from kecgi.geometry.torso import torso_through
 from kecgi.simulate import (
     TissueGraph,
     action_potential,
@@ -37,6 +38,7 @@ from kecgi.simulate import (
     solve,
 )
 from kecgi.simulate.anisotropic import solve_anisotropic
+from kecgi.simulate.bem import insulated_lead_field
 from kecgi.simulate.conduction import fibre_tissue
 
 
@@ -126,7 +128,10 @@ def simulate_anatomy(
     heart = draw_anatomy(config, index) if heart is None else heart
     electrodes = by_name(config.electrodes)
     graph = TissueGraph.from_heart(heart)
-    field = lead_field(heart, electrodes, graph=graph)
+    if config.torso == "insulated":
+        field = insulated_lead_field(heart, electrodes, torso_through(electrodes), graph=graph)
+    else:
+        field = lead_field(heart, electrodes, graph=graph)
     template = action_potential()
     fibred = (
         None

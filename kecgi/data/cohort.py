@@ -14,8 +14,10 @@ import numpy as np
 from kecgi.data.config import DatasetConfig
 from kecgi.geometry import BiventricularShape, Electrodes, Heart, biventricular, by_name
 from kecgi.geometry.readers import load_heart
+from kecgi.geometry.torso import torso_through
 
 Layout = Literal["plane", "vest", "standard_12"]
+Torso = Literal["unbounded", "insulated"]
 
 ONSET_DISTANCE_MM = 10.0
 """Least straight-line distance between two onsets of a case."""
@@ -48,6 +50,9 @@ class CohortConfig(DatasetConfig):
         Grid step.
     electrodes : {"plane", "vest", "standard_12"}
         Electrode layout, see `kecgi.geometry.electrodes`.
+    torso : {"unbounded", "insulated"}
+        Conductor around the heart: unbounded, or a torso in air with the electrodes on it, which
+        need be all around, see `kecgi.simulate.bem`.
     max_onsets : int
         The number of onsets of a case is drawn from 1 to this.
     max_onset_delay_ms : float
@@ -80,6 +85,7 @@ class CohortConfig(DatasetConfig):
     shape: tuple[int, int, int] = (64, 64, 64)
     spacing_mm: float = 2.0
     electrodes: Layout = "plane"
+    torso: Torso = "unbounded"
     max_onsets: int = 2
     max_onset_delay_ms: float = 30.0
     speed_mm_per_ms: tuple[float, float] = (0.35, 0.8)
@@ -126,6 +132,8 @@ class CohortConfig(DatasetConfig):
             raise ValueError(
                 f"electrodes is {self.electrodes!r}, expected one of {list(get_args(Layout))}"
             )
+        if self.torso not in get_args(Torso):
+            raise ValueError(f"torso is {self.torso!r}, expected one of {list(get_args(Torso))}")
         if not isinstance(self.keep_largest, bool):
             raise TypeError(f"keep_largest is {self.keep_largest!r}, expected True or False")
         if self.geometry is None:
@@ -237,9 +245,12 @@ def require_valid(config: CohortConfig) -> Electrodes:
     Raises
     ------
     ValueError
-        Where a heart doesn't fit into the grid or electrodes lie inside it.
+        Where a heart doesn't fit into the grid, electrodes lie inside it, or no torso goes through
+        them.
     """
     electrodes = by_name(config.electrodes)
+    if config.torso == "insulated":
+        torso_through(electrodes)
     critical = {0}
     if config.geometry is None:
         critical.add(max(range(config.anatomies), key=lambda i: _reach_mm(config, i)))

@@ -251,16 +251,20 @@ def icosphere(
         ]
     )  # fmt: skip
     for _ in range(subdivisions):
-        sides = np.sort(np.concatenate([triangles[:, [i, (i + 1) % 3]] for i in range(3)]), axis=1)
-        edges, middle = np.unique(sides, axis=0, return_inverse=True)
-        ab, bc, ca = len(points) + middle.reshape(3, -1)
-        a, b, c = triangles.T
-        points = np.concatenate([points, points[edges].mean(axis=1)])
-        triangles = np.concatenate(
-            [np.stack(t, axis=1) for t in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))]
-        )
+        points, triangles = quartered(points, triangles)
     points = points / np.linalg.norm(points, axis=1, keepdims=True)
     return TriangleSurface(radius_mm * points + np.asarray(centre_mm), triangles, "sphere")
+
+
+def quartered(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut each triangle into four at the middles of its sides; new points come last."""
+    sides = np.sort(np.concatenate([triangles[:, [i, (i + 1) % 3]] for i in range(3)]), axis=1)
+    edges, middle = np.unique(sides, axis=0, return_inverse=True)
+    ab, bc, ca = len(points) + middle.reshape(3, -1)
+    a, b, c = triangles.T
+    points = np.concatenate([points, points[edges].mean(axis=1)])
+    parts = ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))
+    return points, np.concatenate([np.stack(part, axis=1) for part in parts])
 
 
 def _areas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Inverse methods behind one interface, classical and learned: NumPy in, NumPy out."""
 
-from kecgi.inverse.bem import transfer_matrix
+from kecgi.simulate.bem import transfer_matrix
 from kecgi.inverse.classical import ClassicalInverse
 from kecgi.inverse.coherent import coherent_activation, steepest_descent
 from kecgi.inverse.interface import Estimate, InverseMethod

@@ -70,6 +70,24 @@ def test_tissue_with_fibres(small_config):
     assert fast.mean() < 0.8 * fibres.mean()
 
 
+def test_a_torso_in_air_has_larger_potentials_of_nearly_the_same_shape(small_config):
+    config = dataclasses.replace(small_config, cases_per_anatomy=2, electrodes="vest")
+    free, bounded = (
+        simulate_anatomy(dataclasses.replace(config, torso=torso), 0)["bspm_mv"]
+        for torso in ("unbounded", "insulated")
+    )
+    free, bounded = (x - x.mean(axis=1, keepdims=True) for x in (free, bounded))
+    # twice at a plane, three times at a sphere with the source in its centre
+    assert 2.0 < bounded.std() / free.std() < 3.5
+    assert np.corrcoef(free.ravel(), bounded.ravel())[0, 1] > 0.85
+
+
+def test_a_torso_needs_electrodes_all_around(small_config, tmp_path):
+    config = dataclasses.replace(small_config, electrodes="plane", torso="insulated")
+    with pytest.raises(ValueError, match="lie in a plane; expected some all around"):
+        build(config, tmp_path / "store", progress=False)
+
+
 def test_same_seed_same_bytes_for_any_number_of_workers(small_config, cohort, tmp_path):
     assert_same_data(open_store(build(small_config, tmp_path / "two.zarr", workers=2)), cohort)
 

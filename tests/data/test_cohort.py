@@ -49,6 +49,7 @@ def test_identity_tells_configs_apart():
         ("speed_mm_per_ms", (0.0, 0.5), ValueError),
         ("speed_mm_per_ms", (350.0, 800.0), ValueError),
         ("speed_mm_per_ms", 0.5, ValueError),
+        ("torso", "box", ValueError),
         ("across_fibre", 1.2, ValueError),
         ("across_fibre", "0.7", TypeError),
         ("fast_layer", 0.5, ValueError),

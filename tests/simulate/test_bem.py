@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
+from kecgi.geometry import Electrodes, Heart, vest
 from kecgi.geometry.surfaces import icosphere
-from kecgi.inverse.bem import _integrals, transfer_matrix
+from kecgi.geometry.torso import torso_through
+from kecgi.simulate.bem import (
+    _integrals,
+    insulated_lead_field,
+    insulated_surface,
+    transfer_matrix,
+)
+from kecgi.simulate.sphere_torso import sphere_kernel, sphere_lead_field
 
 
 def harmonic(points, degree, order):
@@ -82,3 +90,39 @@ def test_does_not_depend_on_scale_or_frame():
 def test_surfaces_that_are_not_nested_are_refused():
     with pytest.raises(ValueError, match="lie outside"):
         transfer_matrix(icosphere(60.0, 1), icosphere(50.0, 1))
+
+
+@pytest.mark.parametrize(("subdivisions", "worst"), [(2, 0.05), (3, 0.012)])
+def test_dipoles_in_an_insulated_sphere(subdivisions, worst):
+    """Against the closed form, at any depth and in any direction; and it converges."""
+    rng = np.random.default_rng(0)
+    sphere = icosphere(140.0, subdivisions)
+    direction, moment = rng.normal(size=(2, 20, 3))
+    sources = direction * (rng.uniform(10, 90, 20) / np.linalg.norm(direction, axis=1))[:, None]
+    away = sphere.points_mm - sources[:, None]
+    unbounded = np.einsum("sec,sc->se", away, moment) / np.linalg.norm(away, axis=-1) ** 3
+    exact = np.einsum("sec,sc->se", sphere_kernel(sources, sphere.points_mm, 140.0), moment)
+    exact -= exact.mean(axis=1, keepdims=True)
+    found = unbounded @ insulated_surface(sphere).T
+    error = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert error.max() < worst
+
+
+def test_lead_field_of_a_heart_in_an_insulated_sphere():
+    sphere = icosphere(140.0, 3)
+    electrodes = Electrodes(tuple(f"E{i}" for i in range(30)), sphere.points_mm[:30])
+    heart = Heart(np.ones((6, 5, 4), bool), 6.0)
+    exact = sphere_lead_field(heart, electrodes, centre_mm=(0.0, 0.0, 0.0), radius_mm=140.0)
+    found = insulated_lead_field(heart, electrodes, sphere)
+    found, exact = (x - x.mean(axis=1, keepdims=True) for x in (found, exact))
+    assert np.linalg.norm(found - exact) < 0.02 * np.linalg.norm(exact)
+
+
+def test_electrodes_and_hearts_that_do_not_belong_to_the_torso():
+    heart = Heart(np.ones((4, 4, 4), bool), 4.0)
+    torso = torso_through(vest())
+    with pytest.raises(ValueError, match="not the first nodes of the torso"):
+        insulated_lead_field(heart, vest(8, 8), torso)
+    away = Heart(heart.mask, 4.0, (0.0, 0.0, 260.0))
+    with pytest.raises(ValueError, match="reaches beyond the torso"):
+        insulated_lead_field(away, vest(), torso)

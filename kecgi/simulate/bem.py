@@ -1,4 +1,4 @@
-"""Potentials on a torso from those on a heart's surface: the boundary element method.
+"""Potentials on a torso, from those on a heart's surface or from sources: boundary elements.
 
 Between a closed surface around the heart and the torso's, the conductor is homogeneous and has no
 sources, and no current leaves the torso. Green's third identity at the nodes of both surfaces
@@ -22,7 +22,11 @@ import numba
 import numpy as np
 from scipy import linalg
 
+from kecgi.geometry.electrodes import Electrodes
+from kecgi.geometry.heart import Heart
 from kecgi.geometry.surfaces import TriangleSurface
+from kecgi.simulate.eikonal import TissueGraph
+from kecgi.simulate.forward import lead_field
 
 
 def transfer_matrix(heart: TriangleSurface, torso: TriangleSurface) -> np.ndarray:
@@ -53,6 +57,73 @@ def transfer_matrix(heart: TriangleSurface, torso: TriangleSurface) -> np.ndarra
     through = linalg.solve(single_hh.T, single_th.T).T  # torso nodes from currents, by way of phi
     left = double_tt - through @ double_ht
     return linalg.solve(left, through @ double_hh - double_th)
+
+
+def insulated_surface(torso: TriangleSurface) -> np.ndarray:
+    """Matrix from the potentials of sources in an unbounded conductor to those in the torso alone.
+
+    The torso is homogeneous and in air: where no current leaves, the double layer of the surface's
+    own potentials comes to those that the sources have without it [1]_.
+
+    Parameters
+    ----------
+    torso : TriangleSurface
+        Around all sources.
+
+    Returns
+    -------
+    ndarray, shape (n_torso, n_torso)
+        S with ``phi = S @ phi_unbounded`` at the nodes, against the mean of the nodes.
+    """
+    double, _ = _integrals(torso.points_mm, torso.points_mm, torso.triangles)
+    # with a node's own term, its solid angle included, a constant potential has no sources
+    _close(double, 0.0)
+    n = len(torso)
+    mean = np.full((n, n), 1.0 / n)
+    scale = np.abs(np.diagonal(double)).mean()
+    return linalg.solve(scale * mean - double, 4 * np.pi * (np.eye(n) - mean))
+
+
+def insulated_lead_field(
+    heart: Heart,
+    electrodes: Electrodes,
+    torso: TriangleSurface,
+    *,
+    graph: TissueGraph | None = None,
+    **conductivities: float,
+) -> np.ndarray:
+    """Lead field of a heart at electrodes on a homogeneous torso in air.
+
+    Parameters
+    ----------
+    heart, graph, **conductivities
+        As for `kecgi.simulate.lead_field`.
+    electrodes : Electrodes
+        The torso's first nodes.
+    torso : TriangleSurface
+        See `kecgi.geometry.torso.torso_through`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_voxels, n_electrodes)
+        mV per unit of v, as from `kecgi.simulate.lead_field`, against the mean of the torso.
+
+    Raises
+    ------
+    ValueError
+        Where electrodes are not the torso's first nodes, tissue lies outside the torso, and as
+        `lead_field`.
+    """
+    count = len(electrodes)
+    first = torso.points_mm[:count]
+    if len(first) < count or not np.allclose(first, electrodes.positions_mm, atol=1e-6):
+        raise ValueError("electrodes are not the first nodes of the torso; see torso_through")
+    reach = heart.voxels_mm[[*heart.voxels_mm.argmin(axis=0), *heart.voxels_mm.argmax(axis=0)]]
+    if np.any(torso.solid_angles(reach) < 2 * np.pi):
+        raise ValueError(f"{heart.name} reaches beyond the torso; expected it wholly inside")
+    nodes = Electrodes(tuple(f"node {i}" for i in range(len(torso))), torso.points_mm)
+    field = lead_field(heart, nodes, graph=graph, **conductivities)
+    return field @ insulated_surface(torso)[:count].T.astype(np.float32)
 
 
 def _layers(
