@@ -13,7 +13,9 @@ from skimage.measure import marching_cubes
 
 from kecgi import report, review
 from kecgi.data import Cohort, CohortConfig, Disturbance, build, draw_anatomy, open_store
-from kecgi.geometry import Heart
+from kecgi.geometry import Heart, by_name
+from kecgi.geometry.fibres import wall_axes
+from kecgi.geometry.torso import torso_through
 from kecgi.inverse import earliest_sites
 
 if TYPE_CHECKING:
@@ -30,8 +32,19 @@ CONDITIONS = {
 }
 """Recordings by what goes wrong, and how much of it."""
 
-GRIDS_MM = (1.5, 3.0)
-"""Steps of the grids on which the same kind of hearts is simulated anew."""
+SIMULATIONS = {
+    "grid step (mm)": {"1.5": {"spacing_mm": 1.5}, "3": {"spacing_mm": 3.0}},
+    "tissue": {
+        "fibres": {"across_fibre": 0.74},
+        "fibres,\nfast layer": {"across_fibre": 0.74, "fast_layer": 3.0},
+    },
+    "torso": {"in air": {"torso": "insulated"}},
+}
+"""What the same kind of hearts is simulated anew with, by its name, and by what is other.
+
+Speeds across the fibres are those of Taggart et al. 2000, doi 10.1006/jmcc.2000.1105; anisotropic
+tissue is solved by another scheme, too.
+"""
 
 
 def measured(
@@ -73,10 +86,13 @@ def robustness(
     }
 
 
-def on_other_grids(
+def other_simulations(
     model, config: CohortConfig, hearts: int, folder: Path, draws: int, seed: int
-) -> dict[str, dict[str, Any]]:
-    """Judge a model on new hearts of the same family, simulated on finer and coarser grids.
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Judge a model on new hearts of the same family, simulated otherwise: all `SIMULATIONS`.
+
+    Those that can't be are left out: fibres where a heart from a file has no ventricles, a torso
+    where the electrodes are not all around it.
 
     Parameters
     ----------
@@ -85,27 +101,56 @@ def on_other_grids(
     config : CohortConfig
         Config of the data that it is judged on otherwise.
     hearts : int
-        Hearts on each grid, with four cases each.
+        Hearts of each kind, with four cases each.
     folder : Path
         Where their datasets are kept.
     draws, seed : int
         As in `measured`.
+
+    Returns
+    -------
+    dict
+        As from `robustness`; first of each kind are new hearts simulated as usual.
     """
-    results = {}
     extent = np.array(config.shape) * config.spacing_mm
-    for step in (config.spacing_mm, *GRIDS_MM):
+    known = {}
+
+    def judged(**fields):
         other = replace(
             config,
             anatomies=1 if config.geometry else hearts,
             cases_per_anatomy=4 * hearts if config.geometry else 4,
-            spacing_mm=step,
-            shape=tuple(int(n) for n in np.ceil(extent / step)),
             seed=config.seed + 1,
+            **fields,
         )
-        store = open_store(build(other, folder / f"cohort-{other.identity}", workers=-1))
-        cases = np.arange(len(store))
-        results[f"{step:g}"] = measured(model, store, cases, CLEAN, draws, seed)
-    return results
+        other = replace(other, shape=tuple(int(n) for n in np.ceil(extent / other.spacing_mm)))
+        if other not in known:
+            store = open_store(build(other, folder / f"cohort-{other.identity}", workers=-1))
+            known[other] = measured(model, store, np.arange(len(store)), CLEAN, draws, seed)
+        return known[other]
+
+    usual = {
+        "grid step (mm)": f"{config.spacing_mm:g}",
+        "tissue": "isotropic" if config.isotropic else "usual",
+        "torso": config.torso,
+    }
+    return {
+        kind: {usual[kind]: judged()} | {name: judged(**f) for name, f in levels.items()}
+        for kind, levels in SIMULATIONS.items()
+        if all(_possible(replace(config, **f)) for f in levels.values())
+    }
+
+
+def _possible(config: CohortConfig) -> bool:
+    """Whether there are ventricles for fibres to follow, and electrodes around a torso."""
+    try:
+        if not config.isotropic:
+            wall_axes(draw_anatomy(config, 0))
+        if config.torso == "insulated":
+            torso_through(by_name(config.electrodes))
+    except ValueError:
+        return False
+    return True
 
 
 def onset_coverage(
@@ -204,7 +249,7 @@ def page(
     headline : mapping
         From `judge_apart`, `localisation` and `onset_coverage` together.
     results : mapping
-        From `robustness`; "grid step (mm)" from `on_other_grids`.
+        From `robustness` and `other_simulations`.
     figures : mapping of str to Figure
         All figures by name.
     """
@@ -265,7 +310,8 @@ def page(
         report.heading("Robustness"),
         report.paragraph(
             "Each line beside the first of its kind. A heart that is moved or turned is given to "
-            "the model where it isn't. Other grids hold other hearts of the same kind."
+            "the model where it isn't. On other grids, with fibres or a fast layer beside the "
+            "cavities, and in a torso in air, other hearts of the same kind were simulated."
         ),
         report.table(disturbed),
         report.picture(figures["robustness"], "Error (with interval) and coverage."),

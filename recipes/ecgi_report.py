@@ -6,8 +6,9 @@
 "activation-posterior" is the trained model that comes with kecgi. DATASET is a dataset made by
 `kecgi.data.build` that the model was not trained on; without one, new hearts of the parametric
 family are drawn, or the heart of --geometry is taken. The page has errors and localisation with
-intervals, calibration, robustness (noise, lost leads, a heart moved and turned, other grids), the
-worst cases, and maps on the heart's surface. It is kept in the output folder and logged to MLflow.
+intervals, calibration, robustness (noise, lost leads, a heart moved and turned, another grid,
+tissue with fibres, a torso in air), the worst cases, and maps on the heart's surface. It is kept in
+the output folder and logged to MLflow.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from kecgi.experiment import Options, WrongInputError
 
 CASES = {"quick": 60, "paper": 240}
 CASES_DISTURBED = {"quick": 24, "paper": 60}
-HEARTS_ON_OTHER_GRIDS = {"quick": 2, "paper": 10}
+OTHER_HEARTS = {"quick": 2, "paper": 10}
 DRAWS, DRAWS_DISTURBED = 39, 19
 
 
@@ -86,10 +87,10 @@ def main(options: ReportOptions) -> None:
 
         # and as they are
         results = evidence.robustness(model, cohort, fewer, DRAWS_DISTURBED, options.seed)
-        results["grid step (mm)"] = evidence.on_other_grids(
+        results |= evidence.other_simulations(
             model,
             cohort.config,
-            HEARTS_ON_OTHER_GRIDS[options.preset],
+            OTHER_HEARTS[options.preset],
             options.out / "datasets",
             DRAWS_DISTURBED,
             options.seed,

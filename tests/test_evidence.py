@@ -1,6 +1,7 @@
 """Evidence on a model that knows the answer, and on one that knows it only in clean recordings."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,20 +79,33 @@ def test_every_condition_is_measured(results):
             assert row["mae_ms_interval"][0] <= row["mae_ms"] <= row["mae_ms_interval"][1]
 
 
-def test_other_grids_hold_the_same_kind_of_hearts(cohort, tmp_path, monkeypatch):
-    seen = []
+def test_other_simulations_are_of_the_same_kind_of_hearts(cohort, tmp_path, monkeypatch):
+    seen = {}
 
     def remember(model, store, cases, disturbance, draws, seed):
-        seen.append((store.config.spacing_mm, store.read("mask").sum(), len(cases)))
-        return {"mae_ms": float(store.config.spacing_mm)}
+        config = store.config
+        seen[config.spacing_mm, config.across_fibre, config.fast_layer, config.torso] = store
+        return {"mae_ms": float(config.spacing_mm)}
 
     monkeypatch.setattr(evidence, "measured", remember)
-    monkeypatch.setattr(evidence, "GRIDS_MM", (4.0, 6.0))
-    results = evidence.on_other_grids(None, cohort.config, 2, tmp_path, 5, 0)
-    assert list(results) == ["5", "4", "6"]  # its own grid first
-    volumes = {step: voxels * step**3 for step, voxels, _ in seen}
-    assert volumes[4.0] == pytest.approx(volumes[6.0], rel=0.3)
-    assert [cases for *_, cases in seen] == [8, 8, 8]
+    config = replace(cohort.config, electrodes="vest", shape=(28, 28, 28))
+    results = evidence.other_simulations(None, config, 2, tmp_path, 5, 0)
+    assert {kind: list(levels) for kind, levels in results.items()} == {
+        "grid step (mm)": ["5", "1.5", "3"],  # its own grid first
+        "tissue": ["isotropic", "fibres", "fibres,\nfast layer"],
+        "torso": ["unbounded", "in air"],
+    }
+    assert all(len(store) == 8 for store in seen.values())
+    tissue = {step: store.read("mask").sum() * step**3 for (step, *_), store in seen.items()}
+    assert tissue[1.5] == pytest.approx(tissue[3.0], rel=0.1)
+    usual, slow = (
+        seen[5.0, share, 1.0, "unbounded"].read("activation_ms") for share in (1.0, 0.74)
+    )
+    assert np.nanmean(slow) > 1.05 * np.nanmean(usual)
+    # no torso goes through a plane
+    flat = replace(cohort.config, electrodes="plane")
+    monkeypatch.setattr(evidence, "SIMULATIONS", {"torso": evidence.SIMULATIONS["torso"]})
+    assert evidence.other_simulations(None, flat, 2, tmp_path, 5, 0) == {}
 
 
 def test_an_exact_posterior_holds_the_onset(cohort):

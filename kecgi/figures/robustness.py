@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 from kecgi.figures.style import OUTPUT, QUIET, SERIES, new_figure, styled
 
+MOST_COLUMNS = 4
+"""Panels side by side."""
+
 
 @styled
 def robustness_curves(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
@@ -23,10 +26,14 @@ def robustness_curves(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) ->
     -------
     matplotlib.figure.Figure
     """
-    figure = new_figure(2.3 * len(results) + 0.4, 4.2)
-    panels = figure.subplots(2, len(results), sharey="row", squeeze=False)
-    for column, (kind, levels) in enumerate(results.items()):
-        above, below = panels[:, column]
+    columns = min(len(results), MOST_COLUMNS)
+    rows = -(-len(results) // columns)
+    figure = new_figure(2.5 * columns + 0.4, 4.2 * rows)
+    panels = figure.subplots(2 * rows, columns, squeeze=False)
+    top = max(level["mae_ms"] for levels in results.values() for level in levels.values())
+    for number, (kind, levels) in enumerate(results.items()):
+        row, column = divmod(number, columns)
+        above, below = panels[2 * row : 2 * row + 2, column]
         place = np.arange(len(levels))
         error = np.array([level["mae_ms"] for level in levels.values()])
         ends = np.array([level["mae_ms_interval"] or (np.nan, np.nan) for level in levels.values()])
@@ -41,8 +48,12 @@ def robustness_curves(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) ->
             axes.set_xticks(place, list(levels))
             axes.set_xlim(-0.3, len(levels) - 0.7)
             axes.grid(axis="y")
-        above.set_ylim(bottom=0)
+        above.set_ylim(0, 1.25 * top)
         below.set(ylim=(0, 100), xlabel=kind)
-    panels[0, 0].set_ylabel("MAE (ms)")
-    panels[1, 0].set_ylabel("90 % interval covers (%)")
+        if column == 0:
+            above.set_ylabel("MAE (ms)")
+            below.set_ylabel("90 % interval covers (%)")
+    for axes in panels.reshape(rows, 2, columns).swapaxes(1, 2).reshape(-1, 2)[len(results) :]:
+        for unused in axes:
+            unused.set_visible(False)
     return figure

@@ -23,9 +23,9 @@ def recipe(monkeypatch):
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "CASES", {"quick": 4})
     monkeypatch.setattr(module, "CASES_DISTURBED", {"quick": 2})
-    monkeypatch.setattr(module, "HEARTS_ON_OTHER_GRIDS", {"quick": 1})
+    monkeypatch.setattr(module, "OTHER_HEARTS", {"quick": 1})
     monkeypatch.setattr(module, "DRAWS", 19)
-    monkeypatch.setattr(evidence, "GRIDS_MM", (6.0,))
+    monkeypatch.setattr(evidence, "SIMULATIONS", {"grid step (mm)": {"6": {"spacing_mm": 6.0}}})
     monkeypatch.setattr(
         evidence, "CONDITIONS", {"leads lost (%)": evidence.CONDITIONS["leads lost (%)"]}
     )
