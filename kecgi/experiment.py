@@ -200,7 +200,7 @@ def atrial_simulations(options: Options) -> EGMConfig:
 
     fields = {
         "quick": {"simulations_per_rhythm": 10, "placements": 3, "nodes": 64},
-        "paper": {"simulations_per_rhythm": 50, "placements": 4, "nodes": 128},
+        "paper": {"simulations_per_rhythm": 30, "placements": 4, "nodes": 128},
     }[options.preset]
     return EGMConfig(
         windows=2, spacing_mm=1.5, geometry=options.geometry, seed=options.seed, **fields
