@@ -10,7 +10,12 @@ from kecgi.evaluate.ecg import (
     wasserstein,
 )
 from kecgi.evaluate.ecg_beats import heart_rate_bpm, intervals_ms, r_peaks
-from kecgi.evaluate.ecg_completion import LeadRegression, completion_errors
+from kecgi.evaluate.ecg_completion import (
+    LeadRegression,
+    completion_errors,
+    completion_intervals,
+    obey_lead_laws,
+)
 from kecgi.evaluate.egm import (
     coherence,
     deflection_counts,
@@ -68,6 +73,7 @@ __all__ = [
     "central_interval",
     "coherence",
     "completion_errors",
+    "completion_intervals",
     "correlation",
     "coverage",
     "crps",
@@ -94,6 +100,7 @@ __all__ = [
     "mmd_squared",
     "mse",
     "nearest_rms_mv",
+    "obey_lead_laws",
     "pearson",
     "per_case",
     "pit_histogram",

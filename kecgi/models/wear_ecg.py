@@ -52,6 +52,11 @@ class WearECG(VariationalModel):
         Residual blocks of each level of the encoder; the decoder has one more.
     given : sequence of int
         Leads that are known.
+    linear : array, shape (taps * given + 1, 12), optional
+        Weights of a linear regression of all leads on the known ones around each sample, an offset
+        in the last row, as `kecgi.evaluate.LeadRegression.coefficients`. The networks start with
+        nothing to add to it, and learn what it leaves. A departure from the paper, whose code has
+        to carry everything.
     beta : float
         Weight of the divergence.
     **kwargs
@@ -78,6 +83,7 @@ class WearECG(VariationalModel):
         latent_channels: int = 4,
         depth: int = 2,
         given: Sequence[int] = GIVEN,
+        linear=None,
         *,
         beta: float = 1e-4,
         **kwargs,
@@ -90,8 +96,11 @@ class WearECG(VariationalModel):
         self.length, self.width, self.latent_channels = length, width, latent_channels
         self.depth, self.given = depth, tuple(given)
         self.mask = np.isin(np.arange(LEADS), self.given).astype("float32")
+        self.linear = None if linear is None else self._checked_linear(linear)
         self.encoder = _encoder(length, width, latent_channels, depth, self.dtype_policy)
-        self.decoder = _decoder(length, width, latent_channels, depth, self.dtype_policy)
+        # beside a regression the networks start with nothing to add
+        start = "glorot_uniform" if linear is None else "zeros"
+        self.decoder = _decoder(length, width, latent_channels, depth, start, self.dtype_policy)
 
     @classmethod
     def from_preset(cls, preset: str, length: int = 5000, **changes):
@@ -130,7 +139,8 @@ class WearECG(VariationalModel):
         self.check_inputs(x)
         known = ops.cast(self.records(x), "float32") * ops.convert_to_tensor(self.mask)
         mean, log_var = self.encoder(known)
-        return {"ecg": self.decoder(self.sampling(mean, log_var)), "mean": mean, "log_var": log_var}
+        ecg = self.decoder(self.sampling(mean, log_var)) + self._expected(known)
+        return {"ecg": ecg, "mean": mean, "log_var": log_var}
 
     def elbo_terms(self, x, y_pred):
         """Mean squared error over all leads, and divergence averaged over the code's samples."""
@@ -157,7 +167,11 @@ class WearECG(VariationalModel):
         masked = self._masked(ecg)
         with no_gradients():
             return in_batches(
-                lambda rows: self.decoder(self.encoder(masked[rows])[0]), len(masked), batch
+                lambda rows: (
+                    self.decoder(self.encoder(masked[rows])[0]) + self._expected(masked[rows])
+                ),
+                len(masked),
+                batch,
             )
 
     def sample(
@@ -189,10 +203,32 @@ class WearECG(VariationalModel):
             code = mean + ops.exp(0.5 * log_var) * ops.convert_to_tensor(noise)
             drawn = self.decoder(ops.reshape(code, (-1, *mean.shape[1:])))
             drawn = ops.reshape(drawn, (draws, len(rows), self.length, LEADS))
+            drawn = drawn + self._expected(masked[rows])
             return ops.transpose(drawn, (1, 0, 2, 3))
 
         with no_gradients():
             return np.moveaxis(in_batches(records, len(masked), batch), 1, 0)
+
+    def _expected(self, known):
+        """Return what the linear regression makes of the known leads (batch, time, 12)."""
+        if self.linear is None:
+            return 0.0
+        given, taps = list(self.given), (len(self.linear) - 1) // len(self.given)
+        kernel = np.zeros((taps, LEADS, LEADS), "float32")
+        kernel[:, given] = self.linear[:-1].reshape(taps, len(given), LEADS)
+        around = ((0, 0), (taps // 2, taps // 2), (0, 0))
+        mirrored = ops.pad(ops.convert_to_tensor(known), around, mode="reflect")
+        return ops.conv(mirrored, ops.convert_to_tensor(kernel), 1, "valid") + self.linear[-1]
+
+    def _checked_linear(self, linear):
+        linear = np.asarray(linear, "float32")
+        taps, left = divmod(len(linear) - 1, len(self.given)) if linear.ndim == 2 else (0, 0)
+        if taps % 2 != 1 or left or linear.shape[1] != LEADS or taps // 2 >= self.length:
+            raise ValueError(
+                f"linear must have shape (taps * {len(self.given)} + 1, {LEADS}), with an odd "
+                f"number of taps, got {linear.shape}"
+            )
+        return linear
 
     def _masked(self, ecg):
         """Return records with zeros for the unknown leads."""
@@ -207,7 +243,8 @@ class WearECG(VariationalModel):
     def get_config(self):
         """Return the constructor's arguments."""
         names = ("length", "width", "latent_channels", "depth", "given")
-        return super().get_config() | {name: getattr(self, name) for name in names}
+        config = super().get_config() | {name: getattr(self, name) for name in names}
+        return config | {"linear": None if self.linear is None else self.linear.tolist()}
 
 
 class SelfAttention(layers.Layer):
@@ -252,7 +289,7 @@ def _encoder(length, width, latent_channels, depth, policy):
     return keras.Model(ecg, (mean, log_var), name="encoder")
 
 
-def _decoder(length, width, latent_channels, depth, policy):
+def _decoder(length, width, latent_channels, depth, start, policy):
     code = keras.Input((length // 2**LEVELS, latent_channels), name="code")
     x = layers.Conv1D(latent_channels, 1, dtype=policy)(code)
     x = _conv(x, width * 4, policy)
@@ -263,7 +300,8 @@ def _decoder(length, width, latent_channels, depth, policy):
         x = _conv(layers.UpSampling1D(2, dtype=policy)(x), x.shape[-1], policy)
         for _ in range(depth + 1):
             x = _residual(x, width * 2**level, policy)
-    ecg = _conv(_activated(x, policy), LEADS, "float32")
+    x = _activated(x, policy)
+    ecg = layers.Conv1D(LEADS, 3, padding="same", kernel_initializer=start, dtype="float32")(x)
     return keras.Model(code, ecg, name="decoder")
 
 

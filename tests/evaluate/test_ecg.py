@@ -5,9 +5,11 @@ from kecgi.data.ecg_leads import to_twelve
 from kecgi.evaluate import (
     LeadRegression,
     completion_errors,
+    completion_intervals,
     duplicates,
     lead_law_error_uv,
     nearest_rms_mv,
+    obey_lead_laws,
     wasserstein,
 )
 from kecgi.geometry.electrodes import LEADS_12
@@ -107,6 +109,57 @@ def test_linear_leads_are_completed_exactly():
     model = LeadRegression.fit(signals[:5])
     given_only = np.where(np.isin(LEADS_12, model.given)[:, None], signals[5:], np.nan)
     np.testing.assert_allclose(model.predict(np.nan_to_num(given_only)), signals[5:], atol=1e-9)
+
+
+def test_leads_that_lag_behind_are_completed_from_around():
+    """A lead that is a given one two samples late is found with a reach of two, not without."""
+    signals = np.random.default_rng(5).standard_normal((6, 12, 300))
+    signals[:, 8, 2:] = signals[:, 6, :-2]
+    near, at_once = (LeadRegression.fit(signals[:4], reach=r) for r in (2, 0))
+    assert (near.reach, at_once.reach) == (2, 0)
+    assert near.coefficients.shape == (16, 12)
+    errors = [np.square(m.predict(signals[4:]) - signals[4:])[:, 8].mean() for m in (near, at_once)]
+    assert errors[0] < 0.03 and errors[1] > 0.8
+    with pytest.raises(ValueError, match="reach is 300"):
+        LeadRegression.fit(signals, reach=300)
+
+
+@pytest.mark.parametrize("given", [("II", "V1", "V5"), ("I",), ("I", "II", "V2"), ("V1", "aVF")])
+def test_lead_laws_hold_afterwards_and_bring_leads_nearer(given):
+    true = to_twelve(np.random.default_rng(6).standard_normal((3, 8, 50)))
+    np.testing.assert_allclose(obey_lead_laws(true, given), true, atol=1e-12)
+    noise = 0.1 * np.random.default_rng(7).standard_normal(true.shape)
+    noise[:, [LEADS_12.index(name) for name in given]] = 0
+    lawful = obey_lead_laws(true + noise, given)
+    assert lead_law_error_uv(lawful)["einthoven"] < 1e-9
+    at = [LEADS_12.index(name) for name in given]
+    np.testing.assert_allclose(lawful[:, at], true[:, at], atol=1e-12)
+    before, after = (np.square(x).sum(axis=1) for x in (noise, lawful - true))
+    assert np.all(after <= before + 1e-12) and after.mean() < 0.8 * before.mean()
+    # nothing lawful is nearer
+    step = obey_lead_laws(lawful + 0.01 * np.random.default_rng(8).standard_normal(true.shape))
+    step[:, at] = true[:, at]
+    step = obey_lead_laws(step, given)
+    nearness = [np.square(x - true - noise).sum(axis=1) for x in (lawful, step)]
+    assert np.all(nearness[0] <= nearness[1] + 1e-12)
+
+
+def test_completion_intervals_are_those_of_the_mean():
+    """Errors of one size a record: the interval is that of a mean, wider for whole hearts."""
+    rng = np.random.default_rng(9)
+    true = ecgs(200, seed=1)[..., :8]
+    size = np.repeat(rng.uniform(0.1, 0.5, 50), 4)[:, None, None]
+    groups = np.arange(200) // 4
+    made, rival = true + size, true + 2 * size
+    found = completion_intervals(true, made, groups, rival, rng=rng)
+    assert found["mse_ratio"] == pytest.approx(0.25)
+    assert found["mse_ratio_interval"] == pytest.approx([0.25, 0.25])
+    values = size[::4, 0, 0]
+    half = 1.96 * values.std() / np.sqrt(50)
+    expected = [values.mean() - half, values.mean() + half]
+    assert found["mae_interval"] == pytest.approx(expected, abs=0.15 * half)
+    alone = completion_intervals(true, made, np.arange(200), rival, rng=rng)
+    assert np.diff(alone["mse_interval"]) < 0.6 * np.diff(found["mse_interval"])
 
 
 def test_regression_is_the_least_squares_solution():

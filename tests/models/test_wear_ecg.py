@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kecgi.evaluate import LeadRegression
 from kecgi.models import WearECG
 
 SMALL = {"length": 32, "width": 16, "latent_channels": 4, "depth": 1}
@@ -81,6 +82,30 @@ def test_it_completes_mixtures_of_the_known_leads():
     missing = np.setdiff1d(np.arange(12), model.given)
     error = np.square(completed - unseen)[..., missing].mean()
     assert error < 0.1 * unseen[..., missing].var()
+
+
+@pytest.mark.backend
+def test_networks_add_to_the_linear_regression():
+    """A regression with neighbours in time, as `kecgi.evaluate` fits it, is taken as it is."""
+    ecg = linear_records(8, 0)
+    ecg[..., 3] = np.roll(ecg[..., 6], 1, axis=1)
+    regression = LeadRegression.fit(ecg.swapaxes(1, 2), reach=2)
+    plain = WearECG(**SMALL, seed=1)
+    model = WearECG(**SMALL, seed=1, linear=regression.coefficients)
+    at_first = model.reconstruct(ecg)
+    model.set_weights(plain.get_weights())
+    expected = regression.predict(ecg.swapaxes(1, 2)).swapaxes(1, 2)
+    expected[..., [1, 6, 10]] = ecg[..., [1, 6, 10]]
+    np.testing.assert_allclose(at_first, expected, atol=1e-4)
+    added = model.reconstruct(ecg) - plain.reconstruct(ecg)
+    np.testing.assert_allclose(added, expected, atol=1e-4)
+    again = WearECG.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.reconstruct(ecg), model.reconstruct(ecg))
+    drawn = model.sample(ecg, 2, seed=3) - plain.sample(ecg, 2, seed=3)
+    np.testing.assert_allclose(drawn, np.stack([expected] * 2), atol=1e-4)
+    with pytest.raises(ValueError, match=r"linear must have shape \(taps \* 3 \+ 1, 12\)"):
+        WearECG(**SMALL, linear=regression.coefficients[1:])
 
 
 def test_unknown_leads_are_not_looked_at():
