@@ -12,6 +12,8 @@ References
 
 from __future__ import annotations
 
+import itertools
+
 import numba
 import numpy as np
 
@@ -172,6 +174,7 @@ def reach(offsets, weights, index):
     far = np.full((n, 2 * count), n, np.int32)
     box = np.empty(BOX, np.bool_)
     conducting = weights[:, 0] > 0.0
+    open_ = _open_ways(index, n)
     for x in range(index.shape[0]):
         for y in range(index.shape[1]):
             for z in range(index.shape[2]):
@@ -188,14 +191,64 @@ def reach(offsets, weights, index):
                             sign * np.int64(offsets[i, k, 1]),
                             sign * np.int64(offsets[i, k, 2]),
                         )
-                        j = joined(index, x, y, z, ex, ey, ez, n, box)
+                        beside = max(abs(ex), abs(ey), abs(ez)) == 1
+                        way = 9 * ex + 3 * ey + ez + 13
+                        if beside:
+                            j = index[x + ex, y + ey, z + ez] if open_[i] >> way & 1 else n
+                        else:
+                            j = joined(index, x, y, z, ex, ey, ez, n, box)
                         if j == n or not conducting[j]:
                             continue
                         near[i, 2 * k + side] = j
-                        j = joined(index, x + ex, y + ey, z + ez, ex, ey, ez, n, box)
+                        if beside:
+                            further = open_[j] >> way & 1
+                            j = index[x + 2 * ex, y + 2 * ey, z + 2 * ez] if further else n
+                        else:
+                            j = joined(index, x + ex, y + ey, z + ez, ex, ey, ez, n, box)
                         if j < n and conducting[j]:
                             far[i, 2 * k + side] = j
     return near, far
+
+
+WAYS = tuple((9 * x, 3 * y, z) for x, y, z in itertools.product((-1, 0, 1), repeat=3))
+"""Steps to the 26 neighbours and none, as places among them."""
+
+
+@numba.njit(cache=True, nogil=True)
+def _open_ways(index, n):
+    """Mark, a bit each, the 26 neighbours to which a way by faces leads, as `joined` has it."""
+    marks = np.zeros(n, np.int32)
+    there = np.zeros(27, np.bool_)
+    for x in range(index.shape[0]):
+        for y in range(index.shape[1]):
+            for z in range(index.shape[2]):
+                i = index[x, y, z]
+                if i == n:
+                    continue
+                for dx in range(-1, 2):
+                    for dy in range(-1, 2):
+                        for dz in range(-1, 2):
+                            tx, ty, tz = x + dx, y + dy, z + dz
+                            inside = 0 <= tx < index.shape[0] and 0 <= ty < index.shape[1]
+                            inside = inside and 0 <= tz < index.shape[2]
+                            way = 9 * dx + 3 * dy + dz + 13
+                            there[way] = inside and index[tx, ty, tz] < n
+                for way in range(27):
+                    if not there[way]:
+                        continue
+                    ex, ey, ez = WAYS[way]
+                    # the voxels after one step, and after two
+                    a, b, c = there[13 + ex], there[13 + ey], there[13 + ez]
+                    if ex and ey and ez:
+                        ab, bc, ca = there[13 + ex + ey], there[13 + ey + ez], there[13 + ez + ex]
+                        way_there = (a and (ab or ca)) or (b and (ab or bc)) or (c and (bc or ca))
+                    elif (ex != 0) + (ey != 0) + (ez != 0) == 2:
+                        way_there = (ex != 0 and a) or (ey != 0 and b) or (ez != 0 and c)
+                    else:
+                        way_there = True
+                    if way_there:
+                        marks[i] |= 1 << way
+    return marks
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
