@@ -2,31 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import keras
 import numpy as np
-
-
-def join_windows(windows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Join the windows of each simulation, which follow each other without a gap.
-
-    Parameters
-    ----------
-    windows : mapping
-        As from `kecgi.data.EGMCohort.windows`.
-
-    Returns
-    -------
-    dict of ndarray
-        ``egm_mv`` (simulations, windows * time, node) and ``rhythm`` (simulations,).
-    """
-    egm = windows["egm_mv"]
-    count = int(windows["window"].max()) + 1
-    return {
-        "egm_mv": egm.reshape(-1, count * egm.shape[1], egm.shape[2]),
-        "rhythm": windows["rhythm"][::count],
-    }
 
 
 class EGMCrops(keras.utils.PyDataset):

@@ -123,6 +123,15 @@ class EGMRecordings:
         """Take windows in mV, (n, node, time), to what models see, (n, time, node)."""
         return np.swapaxes(self.scale.apply(windows_mv), 1, 2)
 
+    def pieces(self, every: int) -> np.ndarray:
+        """Return windows that begin every so many samples, (beginnings * simulations, time, node).
+
+        Those of one beginning follow each other, so that ``numpy.tile`` repeats what stands for
+        each recording.
+        """
+        starts = range(0, self.egm.shape[1] - self.samples + 1, every)
+        return np.concatenate([self.egm[:, start : start + self.samples] for start in starts])
+
     def per_window(self, values: np.ndarray) -> np.ndarray:
         """Repeat what stands for each recording, such as `rhythm`, for each of its windows."""
         return np.repeat(values, self.count, axis=0)

@@ -2,9 +2,11 @@
 
 Every node goes through the same convolutions in time. Tokens, the first few nodes, gather what the
 nodes around them see; attention by distance (`kecgi.layers.PointAttention`) lets them tell each
-other, at each step of time; and the code of a step is read from all tokens. The decoder goes the
-same way back. So the networks treat all times alike, know the nodes by their places and not by
-their order, and their cost grows with the number of nodes, not with its square.
+other, at each step of time; and the code of a step is read from all tokens. Some numbers of the
+code stand for the whole window, read from the mean and the largest over its steps: atria stay the
+same from beat to beat. The decoder goes the same way back. So the networks treat all times alike,
+know the nodes by their places and not by their order, and their cost grows with the number of
+nodes, not with its square.
 """
 
 import math
@@ -24,6 +26,9 @@ OCTAVES = 3
 CONTEXT = 5
 """Steps that a step of the code is read from, and written to."""
 
+HIDDEN = 4
+"""Features of a step, of all tokens together, as a multiple of a token's."""
+
 
 def steps_of(samples: int) -> int:
     """Return the steps in the code of a window."""
@@ -42,10 +47,15 @@ def place_features(positions_mm) -> np.ndarray:
 class _Places(layers.Layer):
     """What encoder and decoder share: nodes, tokens, how near they are, and attention."""
 
-    def __init__(self, samples, positions_mm, *, tokens, units, heads, blocks, filters, **kwargs):
+    def __init__(
+        self, samples, positions_mm, latent_dim, whole, *, tokens, units, heads, blocks, filters,
+        **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.samples, self.steps = samples, steps_of(samples)
-        self.units, self.filters = units, filters
+        self.latent_dim, self.whole = latent_dim, whole
+        self.per_step = (latent_dim - whole) // self.steps
+        self.units, self.filters, self.hidden = units, filters, HIDDEN * units
         at = np.asarray(positions_mm, "float32") / UNIT_MM
         self.nodes, self.tokens = len(at), min(tokens, len(at))
         self.features = place_features(positions_mm)
@@ -87,19 +97,20 @@ class _Places(layers.Layer):
 class PointEncoder(_Places):
     """From signals (batch, time, node) to 2 * latent_dim numbers."""
 
-    def __init__(self, samples, positions_mm, latent_dim, **kwargs):
-        super().__init__(samples, positions_mm, **kwargs)
-        units, filters = self.units, self.filters
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        units, filters, hidden = self.units, self.filters, self.hidden
         self.narrow = [
             self.conv(layers.Conv1D, filters, 9, 1, STRIDE),
             self.conv(layers.Conv1D, units, 9, filters, STRIDE),
         ]
         self.place = self.dense(units, self.features.shape[1], "place")
-        self.gather = self.dense(2 * units, self.tokens * units, "gather")
+        self.gather = self.dense(hidden, self.tokens * units, "gather")
         self.heads = self.conv(
-            layers.Conv1D, 2 * latent_dim // self.steps, CONTEXT, 2 * units, activation=None,
-            dtype="float32",
-        )  # fmt: skip
+            layers.Conv1D, 2 * self.per_step, CONTEXT, hidden, activation=None, dtype="float32"
+        )
+        if self.whole:
+            self.pooled = self.dense(2 * self.whole, 2 * hidden, "pooled", "float32")
 
     def call(self, signals):
         """Encode."""
@@ -113,21 +124,26 @@ class PointEncoder(_Places):
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, self.tokens, self.units))
         x = self.exchange(x + self.place(ops.convert_to_tensor(self.features[: self.tokens])))
         x = ops.reshape(x, (-1, self.steps, self.tokens * self.units))
-        mean, log_var = ops.split(self.heads(ops.gelu(self.gather(x))), 2, axis=-1)
-        flat = [ops.reshape(part, (ops.shape(signals)[0], -1)) for part in (mean, log_var)]
-        return ops.concatenate(flat, axis=-1)
+        x = ops.gelu(self.gather(x))
+        parts = [
+            ops.reshape(part, (-1, self.latent_dim - self.whole))
+            for part in ops.split(self.heads(x), 2, axis=-1)
+        ]
+        if self.whole:
+            pooled = ops.concatenate([ops.mean(x, axis=1), ops.max(x, axis=1)], axis=-1)
+            every = ops.split(self.pooled(pooled), 2, axis=-1)
+            parts = [ops.concatenate(pair, axis=-1) for pair in zip(every, parts, strict=True)]
+        return ops.concatenate(parts, axis=-1)
 
 
 class PointDecoder(_Places):
     """From codes (batch, latent_dim) and conditions (batch, known) to signals."""
 
-    def __init__(self, samples, positions_mm, latent_dim, known, **kwargs):
-        super().__init__(samples, positions_mm, **kwargs)
-        units, filters = self.units, self.filters
-        self.latent_dim, self.known = latent_dim, known
-        code = latent_dim // self.steps + known
-        self.context = self.conv(layers.Conv1D, 2 * units, CONTEXT, code)
-        self.spread = self.dense(self.tokens * units, 2 * units, "spread")
+    def __init__(self, *args, known, **kwargs):
+        super().__init__(*args, **kwargs)
+        units, filters, hidden = self.units, self.filters, self.hidden
+        self.context = self.conv(layers.Conv1D, hidden, CONTEXT, self.per_step + self.whole + known)
+        self.spread = self.dense(self.tokens * units, hidden, "spread")
         self.place = self.dense(units, self.features.shape[1], "place")
         self.mix = self.conv(layers.Conv1D, units, 3, units)
         self.widen = self.conv(layers.Conv1DTranspose, filters, 2 * STRIDE, units, STRIDE)
@@ -138,10 +154,11 @@ class PointDecoder(_Places):
 
     def call(self, code):
         """Decode."""
-        x = ops.reshape(code[:, : self.latent_dim], (-1, self.steps, self.latent_dim // self.steps))
-        if self.known:
-            rhythm = ops.repeat(code[:, None, self.latent_dim :], self.steps, axis=1)
-            x = ops.concatenate([x, rhythm], axis=-1)
+        # what holds for the whole window, then the steps one after the other, then the condition
+        every, last = code[:, : self.whole], code[:, self.latent_dim :]
+        x = ops.reshape(code[:, self.whole : self.latent_dim], (-1, self.steps, self.per_step))
+        same = ops.concatenate([every, last], axis=-1)
+        x = ops.concatenate([x, ops.repeat(same[:, None], self.steps, axis=1)], axis=-1)
         x = ops.reshape(self.spread(self.context(x)), (-1, self.tokens, self.units))
         x = self.exchange(x)
         share = ops.softmax(ops.convert_to_tensor(self.near), axis=1)

@@ -59,6 +59,9 @@ class EGMVAE(VariationalModel):
         Where the nodes are, for "points".
     latent_dim : int
         Size of the code; the paper's is 250, in a variant 50.
+    whole : int
+        Of "points": numbers of the code that stand for the whole window; the others are of its
+        steps in time, each as many.
     tokens, units, heads, blocks, filters : int
         Of "points": nodes that attend to each other, their features, heads and blocks of the
         attention, filters of the outer convolutions.
@@ -105,6 +108,7 @@ class EGMVAE(VariationalModel):
         layout="image",
         positions_mm=None,
         latent_dim=250,
+        whole=0,
         tokens=32,
         units=32,
         heads=4,
@@ -127,7 +131,7 @@ class EGMVAE(VariationalModel):
         if unknown:
             raise ValueError(f"loss_weights names {unknown[0]!r}, expected {list(LOSS_WEIGHTS)}")
         self.samples, self.nodes, self.rhythms = samples, nodes, tuple(rhythms)
-        self.layout, self.latent_dim = layout, latent_dim
+        self.layout, self.latent_dim, self.whole = layout, latent_dim, whole
         self.tokens, self.units, self.heads = tokens, units, heads
         self.blocks, self.filters = blocks, filters
         self.free_bits, self.sampling_hz = float(free_bits), float(sampling_hz)
@@ -145,20 +149,18 @@ class EGMVAE(VariationalModel):
                     "layout 'points' needs the place of each node"
                 )
             self.positions_mm = np.asarray(positions_mm, float).tolist()
-            if latent_dim % steps_of(samples):
+            if not 0 <= whole < latent_dim or (latent_dim - whole) % steps_of(samples):
                 raise ValueError(
-                    f"latent_dim is {latent_dim}, expected a multiple of {steps_of(samples)}, the "
-                    "steps in time of a code"
+                    f"latent_dim is {latent_dim} and whole is {whole}, expected a difference that "
+                    f"is a multiple of {steps_of(samples)}, the steps in time of a code"
                 )
             size = {
                 "tokens": tokens, "units": units, "heads": heads, "blocks": blocks,
                 "filters": filters, "dtype": policy,
             }  # fmt: skip
-            known = code_dim - latent_dim
-            self.encoder = PointEncoder(samples, positions_mm, latent_dim, **size, name="encoder")
-            self.decoder = PointDecoder(
-                samples, positions_mm, latent_dim, known, **size, name="decoder"
-            )
+            where = samples, positions_mm, latent_dim, whole
+            self.encoder = PointEncoder(*where, **size, name="encoder")
+            self.decoder = PointDecoder(*where, known=code_dim - latent_dim, **size, name="decoder")
             self.encoder.build((None, samples, nodes))
             self.decoder.build((None, code_dim))
         if self.conditional:
@@ -351,8 +353,8 @@ class EGMVAE(VariationalModel):
     def get_config(self):
         """Return the constructor's arguments."""
         names = (
-            "samples", "nodes", "rhythms", "layout", "positions_mm", "latent_dim", "tokens",
-            "units", "heads", "blocks", "filters", "free_bits", "sampling_hz",
+            "samples", "nodes", "rhythms", "layout", "positions_mm", "latent_dim", "whole",
+            "tokens", "units", "heads", "blocks", "filters", "free_bits", "sampling_hz",
         )  # fmt: skip
         own = {name: getattr(self, name) for name in names}
         return super().get_config() | own | {"loss_weights": dict(self.loss_weights)}

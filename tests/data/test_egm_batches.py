@@ -3,25 +3,13 @@
 import numpy as np
 import pytest
 
-from kecgi.data.egm_batches import EGMCrops, LabelledCrops, join_windows
+from kecgi.data.egm_batches import EGMCrops, LabelledCrops
 
 
 def recordings():
     """Make recordings whose values tell which they are, when, and which node."""
     number, time, node = np.ogrid[0:3, 0:50, 0:2]
     return (1000.0 * number + time + 0.1 * node).astype("float32")
-
-
-def test_windows_of_a_simulation_are_joined_again():
-    whole = recordings()
-    windows = {
-        "egm_mv": whole.reshape(6, 25, 2),
-        "rhythm": np.repeat([0, 2, 1], 2),
-        "window": np.tile([0, 1], 3),
-    }
-    joined = join_windows(windows)
-    np.testing.assert_array_equal(joined["egm_mv"], whole)
-    np.testing.assert_array_equal(joined["rhythm"], [0, 2, 1])
 
 
 def test_crops_are_pieces_of_recordings_with_their_rhythm():

@@ -25,6 +25,8 @@ def test_windows_are_those_of_the_dataset(cohort):
     np.testing.assert_array_equal(known.per_window(known.simulation), stored["simulation"])
     named = np.array(known.names)[known.per_window(known.rhythm)]
     np.testing.assert_array_equal(named, np.array(cohort.rhythm_names)[stored["rhythm"]])
+    pieces = known.pieces(32).reshape(3, 6, 64, 12)  # from 0, 32 and 64 of 128 samples
+    np.testing.assert_array_equal(pieces[1], known.egm[:, 32:96])
     assert set(known.inputs) == {"egm", "rhythm"}
     np.testing.assert_array_equal(known.inputs["rhythm"].argmax(axis=1), known.rhythm.repeat(2))
 

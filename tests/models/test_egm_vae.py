@@ -155,6 +155,24 @@ def test_points_are_known_by_place_not_by_order():
     np.testing.assert_allclose(other.decode(code), model.decode(code)[..., order], atol=1e-5)
 
 
+def test_a_part_of_the_code_stands_for_the_whole_window():
+    """What comes first in a code changes all times; what comes next, those around its own."""
+    model = EGMVAE(160, 12, layout="points", positions_mm=NODES, latent_dim=24, whole=4,
+                   **SMALL, seed=1)  # fmt: skip
+    code = np.zeros((3, 24), "float32")
+    code[1, 0] = code[2, 4] = 3.0  # of the whole window; of the first of ten steps
+    still, whole, step = model.decode(code)
+    late = slice(96, 160)
+    assert np.abs(whole - still)[late].max() > 1e-4 and np.abs(step - still).max() > 1e-4
+    np.testing.assert_allclose(step[late], still[late], atol=1e-6)
+    x = waves(2, 4, samples=160)
+    mean, _ = model.encode({"egm": x})
+    x[:, :8] += 1.0
+    moved = np.abs(model.encode({"egm": x})[0] - mean)
+    assert moved[:, :6].min() > 1e-6
+    np.testing.assert_allclose(moved[:, 16:], 0, atol=1e-6)
+
+
 def test_free_bits_cost_nothing():
     model = points(free_bits=0.5, beta=1.0)
     pair = {name: np.zeros((4, 32), "float32") for name in ("prior_mean", "prior_log_var")}
@@ -177,6 +195,7 @@ def test_free_bits_cost_nothing():
         ({"layout": "mesh"}, "layout is 'mesh', expected 'image' or 'points'"),
         ({"layout": "points"}, "positions_mm has shape"),
         ({"layout": "points", "positions_mm": NODES, "latent_dim": 33}, "a multiple of 4"),
+        ({"layout": "points", "positions_mm": NODES, "latent_dim": 32, "whole": 32}, "whole is 32"),
         ({"free_bits": -1}, "free_bits must not be negative, got -1"),
         ({"loss_weights": {"mae": 1.0}}, "loss_weights names 'mae', expected"),
     ],

@@ -32,8 +32,9 @@ def recipe(store, monkeypatch):
     monkeypatch.setattr(experiment, "atrial_simulations", lambda options: small)
     # nothing is learned here, so little of a model is logged
     monkeypatch.setattr(tracking, "log_model", lambda *args: None)
-    for name in ("EPOCHS", "FLOW_EPOCHS"):
-        monkeypatch.setattr(module, name, {"quick": {"sinus": 1, "all": 1}})
+    once = {"sinus": {"epochs": 1, "repeats": 1}, "all": {"epochs": 1, "repeats": 1}}
+    monkeypatch.setattr(module, "TRAINING", {"quick": once})
+    monkeypatch.setattr(module, "FLOW_EPOCHS", {"quick": {"sinus": 1, "all": 1}})
     monkeypatch.setattr(module, "CLASSIFIER_EPOCHS", {"quick": 1})
     monkeypatch.setattr(module, "GENERATED", {"quick": 6})
     return module
@@ -56,7 +57,7 @@ def test_last_line_and_figures(recipe, out, capsys, rhythm, layout):
     assert all(set(rival) == fidelity for rival in headline["baselines"].values())
     assert set(headline["by_rhythm"]) == rhythms
     for generator in ("vae", "flow"):
-        further = {"mmd2", "frechet", "accuracy", "copied", "plausible", "coherence"}
+        further = {"mmd2", "frechet", "accuracy", "copied", "share_plausible", "coherence"}
         assert {f"{generator}_{n}" for n in further} <= set(headline)
     assert {"floor_mmd2", "floor_frechet"} <= set(headline)
     figures = {p.stem for p in (out / name).glob("*.png")}
