@@ -55,7 +55,7 @@ def test_it_starts_from_another_s_layers_but_the_last(judge):
     judge.train(*few, validation, seed=1)
     alone = auroc(truth[:, 0], judge.scores(asked)[:, 0])
     judge.train(*few, validation, seed=1, start=taught)
-    assert auroc(truth[:, 0], judge.scores(asked)[:, 0]) > max(alone, 0.95)
+    assert auroc(truth[:, 0], judge.scores(asked)[:, 0]) > alone + 0.1
     with pytest.raises(ValueError, match="start has size"):
         judge.train(*few, validation, start=Judge(1, 64, JudgeSize((1, 1), 4)))
 

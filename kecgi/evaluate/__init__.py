@@ -1,6 +1,6 @@
 """Metrics, checks of posteriors, and baselines: arrays in, numbers out."""
 
-from kecgi.evaluate.auroc import auroc, macro_auroc
+from kecgi.evaluate.auroc import auroc, compare_auroc, macro_auroc
 from kecgi.evaluate.baselines import BASELINES, NearestNeighbour, PCARidge, TrainingMean
 from kecgi.evaluate.ecg import (
     duplicates,
@@ -72,6 +72,7 @@ __all__ = [
     "bspm_metrics",
     "central_interval",
     "coherence",
+    "compare_auroc",
     "completion_errors",
     "completion_intervals",
     "correlation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -85,12 +85,7 @@ def macro_auroc(
         raise ValueError("score has values that are not finite")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
-    _, member = np.unique(np.arange(len(truth)) if groups is None else groups, return_inverse=True)
-    if len(member) != len(truth):
-        raise ValueError(f"{len(member)} groups for {len(truth)} cases")
-    count = int(member.max()) + 1
-    draws = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
-    weights = np.concatenate([np.ones((1, len(truth))), draws[:, member]])
+    weights = _weights(len(truth), groups, resamples, rng)
     values = np.empty((resamples + 1, len(names)))
     for k in range(len(names)):
         _, place = np.unique(score[:, k], return_inverse=True)
@@ -108,6 +103,110 @@ def macro_auroc(
             for key, v in (("auroc", column[0]), ("low", low), ("high", high))
         }
     return result
+
+
+def compare_auroc(
+    truth: ArrayLike,
+    scores: Mapping[str, ArrayLike],
+    reference: str,
+    groups: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    rng: np.random.Generator,
+) -> dict[str, dict[str, float | int]]:
+    """Macro AUROC of trainings from several seeds, and how much each gains over a reference.
+
+    Intervals hold what another test set and another seed would change: hearts or patients are
+    resampled, the same for all, and so are each training's seeds.
+
+    Parameters
+    ----------
+    truth : (cases, classes) array
+        Multi-hot labels.
+    scores : mapping of str to (seeds, cases, classes) array
+        Scores of each way of training.
+    reference : str
+        The way that the others are compared with.
+    groups : (cases,) array, optional
+        Cases of one heart or patient are drawn together.
+    level : float
+        Share of the resampled values inside an interval.
+    resamples : int
+        Number of resamples.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    dict of dict
+        For each way: ``auroc``, the mean over seeds of the mean over the classes that have
+        positives and negatives; ``low``, ``high``; ``seeds`` and ``seed_sd``, the SD over them
+        (0 for one); and unless it is the reference ``gain``, ``gain_low`` and ``gain_high``.
+
+    Raises
+    ------
+    ValueError
+        Where shapes don't fit, the reference isn't there, or no class can be judged.
+    """
+    truth = np.asarray(truth)
+    if reference not in scores:
+        raise ValueError(f"reference is {reference!r}, expected one of {list(scores)}")
+    positive = truth >= 0.5
+    judged = np.flatnonzero(positive.any(axis=0) & ~positive.all(axis=0))
+    if not judged.size:
+        raise ValueError("no class has positives and negatives")
+    weights, tail = _weights(len(truth), groups, resamples, rng), (1 - level) / 2
+    table, resampled = {}, {}
+    for name, score in scores.items():
+        score = np.asarray(score, float)
+        if score.ndim != 3 or score.shape[1:] != truth.shape or not np.isfinite(score).all():
+            raise ValueError(
+                f"scores of {name!r} have shape {score.shape}, expected finite numbers of shape "
+                f"(seeds, {', '.join(map(str, truth.shape))})"
+            )
+        seeds = len(score)
+        values = np.empty((seeds, resamples + 1, len(judged)))
+        for i, k in np.ndindex(seeds, len(judged)):
+            _, place = np.unique(score[i, :, judged[k]], return_inverse=True)
+            values[i, :, k] = [_auroc(positive[:, judged[k]], place, w) for w in weights]
+        macro = _mean_of_defined(values)
+        drawn = rng.integers(seeds, size=(seeds, resamples))
+        resampled[name] = macro[drawn, np.arange(1, resamples + 1)].mean(axis=0)
+        low, high = np.nanquantile(resampled[name], [tail, 1 - tail])
+        table[name] = {
+            "auroc": float(macro[:, 0].mean()),
+            "low": float(low),
+            "high": float(high),
+            "seeds": seeds,
+            "seed_sd": float(macro[:, 0].std(ddof=1)) if seeds > 1 else 0.0,
+        }
+    for name in table.keys() - {reference}:
+        low, high = np.nanquantile(resampled[name] - resampled[reference], [tail, 1 - tail])
+        gain = table[name]["auroc"] - table[reference]["auroc"]
+        table[name] |= {"gain": gain, "gain_low": float(low), "gain_high": float(high)}
+    return table
+
+
+def _weights(
+    cases: int, groups: ArrayLike | None, resamples: int, rng: np.random.Generator
+) -> np.ndarray:
+    """How often each case counts: once, and then in each resample of the groups."""
+    _, member = np.unique(np.arange(cases) if groups is None else groups, return_inverse=True)
+    if len(member) != cases:
+        raise ValueError(f"{len(member)} groups for {cases} cases")
+    count = int(member.max()) + 1
+    draws = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    return np.concatenate([np.ones((1, cases)), draws[:, member]])
+
+
+def _mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what isn't NaN; NaN where all is."""
+    defined = np.isfinite(values)
+    number = defined.sum(axis=-1)
+    return np.where(
+        number, np.where(defined, values, 0).sum(axis=-1) / np.maximum(number, 1), np.nan
+    )
 
 
 def _auroc(positive: np.ndarray, place: np.ndarray, weight: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kecgi.evaluate import auroc, macro_auroc
+from kecgi.evaluate import auroc, compare_auroc, macro_auroc
 
 
 def brute_force(truth, score, weight=None):
@@ -75,6 +75,74 @@ def test_cases_of_one_group_are_drawn_together():
         for found in [macro_auroc(truth, score, ["a"], given, rng=rng)["a"]]
     }
     assert width["groups"] > 2.5 * width["cases"]
+
+
+def delong_variance(truth, score):
+    """Variance of the AUROC after DeLong et al. 1988 (doi 10.2307/2531595)."""
+    wins = (score[truth][:, None] > score[~truth]) + 0.5 * (score[truth][:, None] == score[~truth])
+    per_positive, per_negative = wins.mean(axis=1), wins.mean(axis=0)
+    return per_positive.var(ddof=1) / len(per_positive) + per_negative.var(ddof=1) / len(
+        per_negative
+    )
+
+
+def test_interval_of_one_seed_is_delong_s():
+    rng = np.random.default_rng(6)
+    truth = rng.random(400) < 0.4
+    score = truth + rng.standard_normal(400)
+    found = compare_auroc(
+        truth[:, None], {"a": score[None, :, None]}, "a", rng=rng, resamples=2000
+    )["a"]
+    assert found["auroc"] == pytest.approx(auroc(truth, score))
+    half = 1.96 * np.sqrt(delong_variance(truth, score))
+    assert found["high"] - found["low"] == pytest.approx(2 * half, rel=0.1)
+    assert found["seeds"] == 1 and found["seed_sd"] == 0 and "gain" not in found
+
+
+def test_gain_is_paired_over_cases():
+    """Scores that differ little gain little for sure, though each AUROC alone is uncertain."""
+    rng = np.random.default_rng(7)
+    truth = (np.arange(300) % 3 == 0)[:, None]
+    score = truth + 1.5 * rng.standard_normal((300, 1))
+    better = score + 0.3 * truth
+    ways = {"a": [score] * 3, "b": [better] * 3, "c": [score] * 3}
+    found = compare_auroc(truth, ways, "a", rng=rng, resamples=400)
+    assert found["b"]["gain"] == pytest.approx(
+        auroc(truth[:, 0], better[:, 0]) - auroc(truth[:, 0], score[:, 0])
+    )
+    assert 0 < found["b"]["gain_low"] < found["b"]["gain"] < found["b"]["gain_high"]
+    assert found["a"]["high"] - found["a"]["low"] > 3 * (
+        found["b"]["gain_high"] - found["b"]["gain_low"]
+    )
+    assert found["c"]["gain_low"] == found["c"]["gain_high"] == 0
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    rng = np.random.default_rng(8)
+    truth = (np.arange(200) % 2 == 0)[:, None]
+    noise = rng.standard_normal((3, 200, 1))
+    steady, mixed = truth + noise[[0, 0, 0]], np.array([0.0, 1.0, 2.0])[:, None, None] * truth
+    ways = {"steady": steady, "mixed": mixed + noise[[0, 0, 0]]}
+    found = compare_auroc(truth, ways, "steady", rng=rng, resamples=400)
+    width = {name: row["high"] - row["low"] for name, row in found.items()}
+    assert width["mixed"] > 2 * width["steady"] and found["steady"]["seed_sd"] == 0
+    assert found["mixed"]["seed_sd"] == pytest.approx(
+        np.std([auroc(truth[:, 0], s[:, 0]) for s in ways["mixed"]], ddof=1)
+    )
+
+
+def test_classes_that_nobody_has_do_not_count():
+    rng = np.random.default_rng(9)
+    truth = np.stack([np.arange(60) % 2, np.zeros(60), np.ones(60)], axis=1)
+    score = truth + rng.standard_normal((1, 60, 3))
+    found = compare_auroc(truth, {"a": score}, "a", rng=rng, resamples=20)["a"]
+    assert found["auroc"] == pytest.approx(auroc(truth[:, 0], score[0, :, 0]))
+    with pytest.raises(ValueError, match="no class has positives"):
+        compare_auroc(truth[:, 1:], {"a": score[..., 1:]}, "a", rng=rng)
+    with pytest.raises(ValueError, match="reference is 'b'"):
+        compare_auroc(truth, {"a": score}, "b", rng=rng)
+    with pytest.raises(ValueError, match=r"\(seeds, 60, 3\)"):
+        compare_auroc(truth, {"a": score[0]}, "a", rng=rng)
 
 
 def test_wrong_input():
