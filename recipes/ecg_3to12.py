@@ -28,7 +28,7 @@ from kecgi.experiment import ECGOptions, WrongInputError
 
 COHORT = {
     "quick": {"hearts": 120, "records_per_heart": 5, "sampling_hz": 100.0},
-    "compact": {"hearts": 1000, "records_per_heart": 4, "sampling_hz": 100.0},
+    "compact": {"hearts": 600, "records_per_heart": 4, "sampling_hz": 100.0},
     "paper": {"hearts": 4000, "records_per_heart": 5, "sampling_hz": 500.0},
 }
 SIZE = {
@@ -37,7 +37,7 @@ SIZE = {
     "compact": {"preset": "compact", "width": 16, "latent_channels": 20},
     "paper": {"preset": "paper"},
 }
-EPOCHS = {"quick": 4, "compact": 5, "paper": 10}
+EPOCHS = {"quick": 4, "compact": 4, "paper": 10}
 BATCH = {"quick": 8, "compact": 8, "paper": 16}
 LEARNING_RATE = 1e-3
 BETA = 1e-6
