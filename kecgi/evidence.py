@@ -278,6 +278,8 @@ def page(
             "50 % covers": f"{100 * headline['coverage50']:.1f} %",
             "90 % covers": f"{100 * headline['coverage90']:.1f} %",
             "rank correlation of SD and error": f"{headline['spearman_sd_error']:.2f}",
+            "the same if a draw were the truth": f"{headline['spearman_sd_error_expected']:.2f}",
+            "and of whole cases": f"{headline['spearman_sd_error_cases'] or np.nan:.2f}",
         }
     ]
     disturbed = []

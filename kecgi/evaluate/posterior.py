@@ -165,14 +165,17 @@ def summarise_posterior(
     -------
     dict
         ``coverage50``, ``coverage90``, ``crps_ms`` and ``sd_ms`` (root mean variance), pooled over
-        voxels; ``spearman_sd_error`` pooled and ``spearman_sd_error_case_median`` (does the SD
-        map point to where the error is, within one heart); ``draws``, their number.
+        voxels; ``spearman_sd_error`` pooled, ``spearman_sd_error_case_median`` (does the SD map
+        point to where the error is, within one heart) and ``spearman_sd_error_cases`` (does a
+        case's mean SD tell its mean error); ``spearman_sd_error_expected``, what the pooled one
+        would be if one of the draws were the truth: the most that a calibrated posterior with
+        these SDs can reach; ``draws``, their number.
     """
     draws, true = np.asarray(draws), np.asarray(true)
     _require_same(draws, true)
     on = tissue(true, mask)
     parts: dict[str, list[np.ndarray]] = {
-        name: [] for name in ("in50", "in90", "crps", "variance", "error")
+        name: [] for name in ("in50", "in90", "crps", "variance", "error", "others", "one")
     }
     ranks = []
     for i, inside in enumerate(on):  # a case at a time: draws of many hearts are large
@@ -184,10 +187,23 @@ def summarise_posterior(
         parts["crps"].append(crps(x, y))
         parts["variance"].append(x.var(axis=0, ddof=1))
         parts["error"].append(x.mean(axis=0) - y)
+        if len(x) > 2:
+            parts["others"].append(x[1:].var(axis=0, ddof=1))
+            parts["one"].append(x[1:].mean(axis=0) - x[0])
         ranks.append(sd_error_rank_correlation(np.sqrt(parts["variance"][-1]), parts["error"][-1]))
-    values = {name: np.concatenate(part) for name, part in parts.items()}
+    by_case = [
+        [np.sqrt(v).mean(), np.abs(e).mean()]
+        for v, e in zip(parts["variance"], parts["error"], strict=True)
+    ]
+    values = {name: np.concatenate(part) for name, part in parts.items() if part}
     defined = np.array(ranks)[np.isfinite(ranks)]
     pooled_rank = sd_error_rank_correlation(np.sqrt(values["variance"]), values["error"])
+    expected = (
+        sd_error_rank_correlation(np.sqrt(values["others"]), values["one"])
+        if "one" in values
+        else np.nan
+    )
+    case_rank = sd_error_rank_correlation(*np.transpose(by_case))
     return {
         "coverage50": float(values["in50"].mean()),
         "coverage90": float(values["in90"].mean()),
@@ -195,6 +211,8 @@ def summarise_posterior(
         "sd_ms": float(np.sqrt(values["variance"].mean())),
         "spearman_sd_error": pooled_rank if np.isfinite(pooled_rank) else None,
         "spearman_sd_error_case_median": float(np.median(defined)) if defined.size else None,
+        "spearman_sd_error_cases": case_rank if np.isfinite(case_rank) else None,
+        "spearman_sd_error_expected": expected if np.isfinite(expected) else None,
         "draws": len(draws),
     }
 

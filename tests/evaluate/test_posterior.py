@@ -128,6 +128,28 @@ def test_summary_counts_the_mask_only():
     assert summary["draws"] == 30
 
 
+def test_the_rank_that_can_be_expected_is_that_of_a_calibrated_posterior():
+    rng = np.random.default_rng(12)
+    sd = np.exp(0.5 * rng.standard_normal((40, 500)))  # rank correlation by its definition: 0.4
+    true = sd * rng.standard_normal(sd.shape)
+    draws = sd * rng.standard_normal((60, *sd.shape))
+    summary = posterior.summarise_posterior(draws, true)
+    ideal = stats.spearmanr(sd.ravel(), np.abs(true).ravel()).statistic
+    assert summary["spearman_sd_error_expected"] == pytest.approx(ideal, abs=0.03)
+    assert summary["spearman_sd_error"] == pytest.approx(ideal, abs=0.03)
+    # SDs that say nothing: the expectation stays
+    shuffled = posterior.summarise_posterior(draws[:, :, rng.permutation(500)], true)
+    assert abs(shuffled["spearman_sd_error"]) < 0.03
+    assert shuffled["spearman_sd_error_expected"] == pytest.approx(ideal, abs=0.03)
+    # cases as a whole: SDs that grow from case to case
+    grow = np.geomspace(1, 9, 40)[:, None]
+    assert (
+        posterior.summarise_posterior(grow * draws, grow * true)["spearman_sd_error_cases"] > 0.95
+    )
+    alone = posterior.summarise_posterior(draws[:2, :1], true[:1])
+    assert alone["spearman_sd_error_cases"] is alone["spearman_sd_error_expected"] is None
+
+
 def test_wrong_input_is_named():
     with pytest.raises(ValueError, match="at least two draws"):
         posterior.coverage(np.zeros((1, 5)), np.zeros(5), 0.9)
