@@ -79,7 +79,7 @@ class Judge:
         labels: np.ndarray,
         validation: tuple[np.ndarray, np.ndarray],
         seed: int = 0,
-        start: Judge | None = None,
+        start: list[list[np.ndarray]] | None = None,
     ) -> list[float]:
         """Train anew, and keep the weights of the epoch that is best in validation.
 
@@ -95,8 +95,9 @@ class Judge:
             Records and labels that choose the epoch.
         seed : int
             Seed of weights, order and dropout.
-        start : Judge, optional
-            A trained judge of the same size: all layers but the last begin as its own.
+        start : list, optional
+            What `state` returned after another training, of a judge of the same size: all layers
+            but the last begin so.
 
         Returns
         -------
@@ -128,6 +129,10 @@ class Judge:
         """Logits (n, classes) of records (n, time, 12)."""
         return self.model.predict(np.asarray(ecg_mv, np.float32), self.size.batch, verbose=0)
 
+    def state(self) -> list[list[np.ndarray]]:
+        """Return the weights of each layer, for another training to start from."""
+        return [layer.get_weights() for layer in self.model.layers]
+
     def features(self, name: str, sampling_hz: float) -> FeatureMap:
         """Return what the network makes of records before its last layer, for Fréchet distances.
 
@@ -158,13 +163,7 @@ class Judge:
             self.classes, self.length, depths=size.depths, width=size.width, dropout=size.dropout
         )
 
-    def _restart(self, seed: int, start: Judge | None) -> None:
-        if start is not None and (start.size.depths, start.size.width) != (
-            self.size.depths, self.size.width,
-        ):  # fmt: skip
-            raise ValueError(
-                f"start has size {start.size}, expected that of the judge: {self.size}"
-            )
+    def _restart(self, seed: int, start: list[list[np.ndarray]] | None) -> None:
         keras.utils.set_random_seed(seed)
         fresh = self._untrained()
         for mine, new in zip(self.model.variables, fresh.variables, strict=True):
@@ -173,10 +172,13 @@ class Judge:
             self.model.optimizer.variables, self._optimizer_start, strict=True
         ):
             variable.assign(value)
-        if start is not None:
-            for mine, other in zip(self.model.layers, start.model.layers, strict=True):
-                if mine.name != "logits":
-                    mine.set_weights(other.get_weights())
+        if start is None:
+            return
+        shapes = [[[w.shape for w in ws] for ws in state[:-1]] for state in (start, self.state())]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"start is of a judge of another size than this: {self.size}")
+        for layer, weights in zip(self.model.layers[:-1], start[:-1], strict=True):
+            layer.set_weights(weights)
 
     def _checked(self, ecg_mv: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ecg_mv, labels = np.asarray(ecg_mv, np.float32), np.asarray(labels, np.float32)

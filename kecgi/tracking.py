@@ -81,6 +81,8 @@ def start_run(
 ) -> Iterator[mlflow.ActiveRun]:
     """Run a block as one MLflow run: FINISHED, FAILED by an exception, KILLED by Ctrl-C.
 
+    Inside the block of another run it is nested in that.
+
     Logged at the start: the parameters, the backend, device and versions (as tags, and in full
     as ``environment.json``). With ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=true`` in the environment
     also the machine's load.
@@ -102,7 +104,8 @@ def start_run(
 
     surroundings = _environment()
     shown = {key: surroundings[key] for key in ("backend", "device", "kecgi")}
-    run = mlflow.start_run(run_name=name, tags={**shown, **(tags or {})})
+    inside = mlflow.active_run() is not None
+    run = mlflow.start_run(run_name=name, tags={**shown, **(tags or {})}, nested=inside)
     status = "FAILED"
     try:
         # MLflow draws colours from the run's id, so that neighbours often look the same.
@@ -117,6 +120,31 @@ def start_run(
         raise
     finally:
         mlflow.end_run(status)
+
+
+def log_arm(name: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Log one arm of a study as a finished run below the active one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the arm in the list.
+    params, metrics : mapping
+        What it was, and what came of it.
+    """
+    import mlflow
+    from mlflow.entities import Metric, Param
+
+    client, parent = mlflow.MlflowClient(), mlflow.active_run().info
+    tags = {"mlflow.parentRunId": parent.run_id}
+    run = client.create_run(parent.experiment_id, run_name=name, tags=tags)
+    now = round(time.time() * 1000)
+    client.log_batch(
+        run.info.run_id,
+        [Metric(key, float(value), now, 0) for key, value in metrics.items()],
+        [Param(key, str(value)) for key, value in _flat(params).items()],
+    )
+    client.set_terminated(run.info.run_id)
 
 
 def log_dataset(name: str, digest: str, path: str | Path, config: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kecgi.downstream import Labelled, enriched
 from kecgi.evaluate import auroc, frechet
 from kecgi.judge import Judge, JudgeSize
 
@@ -54,10 +55,25 @@ def test_it_starts_from_another_s_layers_but_the_last(judge):
     few, validation, (asked, truth) = rhythms(8, 6), rhythms(16, 7), rhythms(64, 2)
     judge.train(*few, validation, seed=1)
     alone = auroc(truth[:, 0], judge.scores(asked)[:, 0])
-    judge.train(*few, validation, seed=1, start=taught)
+    judge.train(*few, validation, seed=1, start=taught.state())
     assert auroc(truth[:, 0], judge.scores(asked)[:, 0]) > alone + 0.1
-    with pytest.raises(ValueError, match="start has size"):
-        judge.train(*few, validation, start=Judge(1, 64, JudgeSize((1, 1), 4)))
+    with pytest.raises(ValueError, match="another size"):
+        judge.train(*few, validation, start=Judge(1, 64, JudgeSize((1, 1), 4)).state())
+
+
+def test_synthetic_records_help_where_their_labels_are_right(judge):
+    """Drawn from the very distribution they raise AUROC; with the wrong labels they lower it."""
+    real, validation = Labelled(*rhythms(12, 8)), rhythms(32, 9)
+    (ecg, label), (asked, truth) = rhythms(150, 10), rhythms(80, 11)
+    found = {}
+    for name, labels in (("none", None), ("right", label), ("wrong", 1 - label)):
+        pool = Labelled(ecg, label if labels is None else labels)
+        share = 0.0 if labels is None else 1.0
+        data = enriched(real, pool, share, None, np.random.default_rng(0))
+        judge.train(data.ecg_mv, data.labels, validation, seed=2)
+        found[name] = auroc(truth[:, 0], judge.scores(asked)[:, 0])
+    assert found["right"] > found["none"] + 0.1
+    assert found["wrong"] < found["none"] - 0.1
 
 
 def test_features_tell_sets_apart_and_are_named(judge):

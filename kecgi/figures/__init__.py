@@ -2,6 +2,7 @@
 
 from kecgi.figures.activation import activation_maps
 from kecgi.figures.bspm import bspm_image, bspm_traces
+from kecgi.figures.downstream import auroc_curves
 from kecgi.figures.ecg import ecg_beside, ecg_completion, ecg_paper
 from kecgi.figures.electrograms import rhythm_spectra, rhythm_traces, wall_maps
 from kecgi.figures.geometry import electrode_view
@@ -14,6 +15,7 @@ from kecgi.figures.training import learning_curves, model_comparison
 
 __all__ = [
     "activation_maps",
+    "auroc_curves",
     "bspm_image",
     "bspm_traces",
     "bspm_traversal",
