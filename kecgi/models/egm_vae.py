@@ -43,7 +43,8 @@ class EGMVAE(VariationalModel):
 
     The loss is a weighted sum of `kecgi.models.egm_losses`, each tracked under its name, and
     ``beta`` times the divergence from the prior, in which no dimension counts for less than
-    ``free_bits``: so much a dimension may tell for free. Tracked are ``kl``, so floored, and
+    ``free_bits``: so much a dimension may tell for free. Learned priors follow the codes all the
+    same. Tracked are ``kl``, so floored, and
     ``kl_nats``, the divergence itself.
 
     Parameters
@@ -237,15 +238,18 @@ class EGMVAE(VariationalModel):
             tracker.update_state(terms[tracker.name])
         reconstruction = sum(self.loss_weights[name] * term for name, term in terms.items())
         # one dimension at a time: of each as a vector of one
-        kl = gaussian_kl(
-            *(
-                y_pred[name][..., None]
-                for name in ("mean", "log_var", "prior_mean", "prior_log_var")
-            )
-        )
+        parts = [
+            y_pred[name][..., None] for name in ("mean", "log_var", "prior_mean", "prior_log_var")
+        ]
+        kl = gaussian_kl(*parts)
         self.nats_tracker.update_state(ops.sum(kl, axis=-1))
         # the floor is one of a batch's mean: a dimension that is used at times is free as well
         floored = ops.sum(ops.maximum(ops.mean(kl, axis=0), self.free_bits))
+        if self.conditional:
+            # what is free for posteriors must not stop the priors from learning where codes are
+            tie = gaussian_kl(*map(ops.stop_gradient, parts[:2]), *parts[2:])
+            tie = ops.where(ops.mean(kl, axis=0) < self.free_bits, ops.mean(tie, axis=0), 0.0)
+            floored = floored + ops.sum(tie - ops.stop_gradient(tie))
         return reconstruction, ops.broadcast_to(floored, ops.shape(reconstruction))
 
     def encode(self, inputs) -> tuple[np.ndarray, np.ndarray]:
