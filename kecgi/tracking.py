@@ -81,8 +81,6 @@ def start_run(
 ) -> Iterator[mlflow.ActiveRun]:
     """Run a block as one MLflow run: FINISHED, FAILED by an exception, KILLED by Ctrl-C.
 
-    Inside the block of another run it is nested in that.
-
     Logged at the start: the parameters, the backend, device and versions (as tags, and in full
     as ``environment.json``). With ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=true`` in the environment
     also the machine's load.
@@ -104,8 +102,7 @@ def start_run(
 
     surroundings = _environment()
     shown = {key: surroundings[key] for key in ("backend", "device", "kecgi")}
-    inside = mlflow.active_run() is not None
-    run = mlflow.start_run(run_name=name, tags={**shown, **(tags or {})}, nested=inside)
+    run = mlflow.start_run(run_name=name, tags={**shown, **(tags or {})})
     status = "FAILED"
     try:
         # MLflow draws colours from the run's id, so that neighbours often look the same.
