@@ -17,6 +17,9 @@ from kecgi.models.egm_classifier import rhythm_classifier
 from kecgi.models.egm_flow import EGMFlow
 from kecgi.models.egm_vae import EGMVAE
 
+JIT = keras.backend.backend() == "jax"
+"""XLA takes longer for convolutions of many short signals than TensorFlow does by itself."""
+
 WARMUP = 1 / 3
 """Share of an autoencoder's training in which the weight of the divergence rises."""
 
@@ -74,7 +77,7 @@ def train_vae(
         warmup_steps=int(WARMUP * steps), seed=seed, **options,
     )  # fmt: skip
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.05)
-    vae.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
+    vae.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), jit_compile=JIT)
     history = vae.fit(
         crops,
         validation_data=None if validation is None else (validation.inputs,),
@@ -90,7 +93,7 @@ def train_flow(
     known: EGMRecordings,
     *,
     epochs: int,
-    every: int = 4,
+    every: int = 8,
     batch_size: int = 32,
     learning_rate: float = 2e-3,
     seed: int = 0,
@@ -114,17 +117,15 @@ def train_flow(
     seed : int
         Seed of draws, times and noise.
     """
-    starts = range(0, known.egm.shape[1] - known.samples + 1, every)
-    posteriors = (vae.encode({"egm": known.egm[:, s : s + known.samples]}) for s in starts)
-    mean, log_var = (np.concatenate(parts) for parts in zip(*posteriors, strict=True))
+    mean, log_var = vae.encode({"egm": known.pieces(every)})
     noise = np.random.default_rng(seed).standard_normal(mean.shape)
     code = (mean + np.exp(0.5 * log_var) * noise).astype("float32")
     flow = EGMFlow(vae, seed=seed)
     flow.adapt(code)
     steps = epochs * -(-len(code) // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    flow.compile(keras.optimizers.Adam(rate))
-    data = {"code": code, "rhythm": np.tile(known.one_hot, (len(starts), 1))}
+    flow.compile(keras.optimizers.Adam(rate), jit_compile=JIT)
+    data = {"code": code, "rhythm": np.tile(known.one_hot, (len(code) // len(known), 1))}
     flow.fit(data, batch_size=batch_size, epochs=epochs, verbose=0)
     return flow
 
@@ -157,6 +158,7 @@ def train_classifier(
     model.compile(
         keras.optimizers.AdamW(learning_rate, 0.02),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.05),
+        jit_compile=JIT,
     )
     model.fit(crops, epochs=epochs, verbose=0)
     return model
