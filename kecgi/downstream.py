@@ -2,7 +2,8 @@
 
 Two tasks, as in cNVAE-ECG (arXiv 2503.13469): one diagnosis against all else, with a growing share
 of synthetic records in the training; and several diagnoses elsewhere, after pre-training on records
-that synthetic ones have balanced. Here are the sets, without a network; `kecgi.judge` trains.
+that synthetic ones have balanced. A judge is whatever has ``train``, ``scores`` and ``state`` as
+`kecgi.judge.Judge` has.
 """
 
 from __future__ import annotations
@@ -11,11 +12,19 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from kecgi.judge import Judge
+
+
+Done = Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], object]
+"""Is told each configuration and its arrays, for a log."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,3 +199,121 @@ class Ledger:
                 temporary.unlink(missing_ok=True)
         with np.load(path) as kept:
             return {name: kept[name] for name in kept.files if name != "configuration"}
+
+
+def enrichment(
+    judge: Judge,
+    parts: tuple[Labelled, Labelled, Labelled],
+    pools: Mapping[str, Labelled],
+    proportions: Sequence[float],
+    seeds: int,
+    ledger: Ledger,
+    done: Done,
+) -> dict[str, list[np.ndarray]]:
+    """Train with a growing share of synthetic records.
+
+    Parameters
+    ----------
+    judge : Judge
+        Of one class.
+    parts : (Labelled, Labelled, Labelled)
+        Real records that train, validate and test; one label.
+    pools : mapping of str to Labelled
+        The synthetic records that are available, by what they are; one label.
+    proportions : sequence of float
+        Shares of each pool; that of 0 is one way for all pools.
+    seeds : int
+        Trainings of each.
+    ledger : Ledger
+        Keeps what is done.
+    done : callable
+        Is told each training.
+
+    Returns
+    -------
+    dict of str to list of ndarray, shape (cases, 1)
+        Scores of the test records for each seed, by "none" or pool and share, as in "MI 0.5".
+    """
+    train, validation, test = parts
+    found: dict[str, list[np.ndarray]] = {}
+    for seed in range(seeds):
+        for proportion in proportions:
+            for pool in pools if proportion else ("none",):
+
+                def compute(pool=pool, proportion=proportion, seed=seed):
+                    data = train
+                    if proportion:
+                        rng = np.random.default_rng(seed)
+                        data = enriched(train, pools[pool], proportion, None, rng)
+                    return _judged(judge, data, validation, test, seed)
+
+                configuration = {"task": "enrichment", "added": pool, "share": proportion}
+                arm = ledger.result(configuration | {"seed": seed}, compute)
+                name = f"{pool} {proportion:g}" if proportion else pool
+                found.setdefault(name, []).append(arm["scores"])
+                done(configuration | {"seed": seed}, arm)
+    return found
+
+
+def transfer(
+    judge: Judge,
+    starts: Mapping[str, Labelled | None],
+    source_validation: Labelled,
+    parts: tuple[Labelled, Labelled, Labelled],
+    fractions: Sequence[float],
+    seeds: int,
+    ledger: Ledger,
+    done: Done,
+) -> dict[float, dict[str, list[np.ndarray]]]:
+    """Train on a source, then on a fraction of the hearts or patients of a target.
+
+    Parameters
+    ----------
+    judge : Judge
+        Of all classes.
+    starts : mapping of str to Labelled or None
+        What is learned from first, by name; None starts with the target.
+    source_validation : Labelled
+        Chooses the epoch of the source.
+    parts : (Labelled, Labelled, Labelled)
+        Records of the target that train, validate and test, with their groups.
+    fractions : sequence of float
+        Shares of the target's training hearts or patients.
+    seeds, ledger, done
+        As in `enrichment`.
+
+    Returns
+    -------
+    dict of float to dict of str to list of ndarray, shape (cases, classes)
+        Scores of the target's test records for each seed, by fraction and start.
+    """
+    train, validation, test = parts
+    found = {fraction: {start: [] for start in starts} for fraction in fractions}
+    for seed in range(seeds):
+        for start, source in starts.items():
+            learned: list = []  # once for all fractions, and not at all where they are done
+
+            def compute(fraction, seed=seed, source=source, learned=learned):
+                if source is not None and not learned:
+                    _judged(judge, source, source_validation, None, seed)
+                    learned.append(judge.state())
+                data = fraction_of_groups(train, fraction, np.random.default_rng(seed))
+                return _judged(judge, data, validation, test, seed, *learned)
+
+            for fraction in fractions:
+                configuration = {"task": "transfer", "start": start, "fraction": fraction}
+                arm = ledger.result(
+                    configuration | {"seed": seed}, lambda f=fraction, c=compute: c(f)
+                )
+                found[fraction][start].append(arm["scores"])
+                done(configuration | {"seed": seed}, arm)
+    return found
+
+
+def _judged(
+    judge: Judge, data: Labelled, validation: Labelled, test: Labelled | None, seed: int, start=None
+) -> dict[str, np.ndarray]:
+    chosen_by = validation.ecg_mv, validation.labels
+    history = judge.train(data.ecg_mv, data.labels, chosen_by, seed, start)
+    scores = {} if test is None else {"scores": judge.scores(test.ecg_mv)}
+    return scores | {"validation": np.array(history)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -43,6 +44,14 @@ class ECGGenerator:
     trained_on: tuple[str, ...]
     sampling: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that name its weights and how it samples."""
+        content = hashlib.sha256(json.dumps(self._about(), sort_keys=True).encode())
+        for weights in self.model.get_weights():
+            content.update(np.ascontiguousarray(weights))
+        return content.hexdigest()[:12]
+
     def generate_mv(self, labels, seed: int | None = None, batch: int = 16) -> np.ndarray:
         """Generate a record for each row of labels.
 
@@ -74,14 +83,16 @@ class ECGGenerator:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save(folder / "model.keras")
-        about = {
+        (folder / ABOUT).write_text(json.dumps(self._about(), indent=1) + "\n")
+
+    def _about(self) -> dict:
+        return {
             "scale": asdict(self.scale),
             "schema": asdict(self.schema),
             "sampling_hz": self.sampling_hz,
             "sampling": dict(self.sampling),
-            "trained_on": sorted(set(self.trained_on)),
+            "trained_on": sorted(set(map(str, self.trained_on))),
         }
-        (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> ECGGenerator:
