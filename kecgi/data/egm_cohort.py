@@ -240,11 +240,8 @@ def run_simulation(config: EGMConfig, simulation: int) -> AtrialRun:
         Where no attempt is in that rhythm.
     """
     rhythm = config.rhythm(simulation)
-    heart, _ = template(config)
     for attempt in range(config.attempts):
-        rng = _rng(config, _RUN, simulation, attempt)
-        if config.geometry is None:
-            heart = atrial_wall(AtrialShape.draw(rng, config.right), config.spacing_mm)
+        heart, rng = _draw_atria(config, simulation, attempt)
         plan = draw_plan(rhythm, heart, rng)
         try:
             duration = config.windows * config.window_ms
@@ -257,6 +254,40 @@ def run_simulation(config: EGMConfig, simulation: int) -> AtrialRun:
         f"{last}; allow for more attempts, or give larger atria",
         last.report,
     )
+
+
+def lead_fields(
+    config: EGMConfig, simulation: int, attempts: int, placements: int | None = None
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Make the lead fields of a simulation again, without running it.
+
+    Parameters
+    ----------
+    config : EGMConfig
+        The dataset.
+    simulation : int
+        Which simulation.
+    attempts : int
+        Runs that it took, as the dataset says.
+    placements : int, optional
+        The first so many torsos; all by default.
+
+    Returns
+    -------
+    positions_mm : ndarray, shape (voxels, 3)
+        Voxels of the wall.
+    near_field : ndarray, shape (voxels, nodes)
+        From their voltages to the unipolar electrograms.
+    fields : list of ndarray, shape (voxels, leads)
+        And to the body surface, torso by torso.
+    """
+    heart, _ = _draw_atria(config, simulation, attempts - 1)
+    graph = TissueGraph.from_heart(heart)
+    nodes = matching_voxels(heart, *template(config))
+    torsos = range(config.placements if placements is None else placements)
+    near = near_field(heart, graph.positions_mm[nodes], height_mm=config.height_mm, graph=graph)
+    far = [lead_field(heart, draw_torso(config, simulation, p), graph=graph) for p in torsos]
+    return graph.positions_mm, near, far
 
 
 def simulate_rhythm(config: EGMConfig, simulation: int) -> dict[str, np.ndarray]:
@@ -311,6 +342,16 @@ def simulate_rhythm(config: EGMConfig, simulation: int) -> dict[str, np.ndarray]
         "fibrosis": np.float32(run.plan.fibrosis),
         "attempts": np.int32(run.attempts),
     }
+
+
+def _draw_atria(
+    config: EGMConfig, simulation: int, attempt: int
+) -> tuple[Heart, np.random.Generator]:
+    """Atria of one attempt, and the generator that what is run in them is drawn from."""
+    rng = _rng(config, _RUN, simulation, attempt)
+    if config.geometry is not None:
+        return template(config)[0], rng
+    return atrial_wall(AtrialShape.draw(rng, config.right), config.spacing_mm), rng
 
 
 def _rng(config: EGMConfig, *key: int) -> np.random.Generator:

@@ -1,6 +1,8 @@
 """Figures: arrays in, `matplotlib.figure.Figure` out, without pyplot or global state."""
 
 from kecgi.figures.activation import activation_maps
+from kecgi.figures.augmentation import augmentation_gains
+from kecgi.figures.bipolar import bipolar_comparison
 from kecgi.figures.bspm import bspm_image, bspm_traces
 from kecgi.figures.downstream import auroc_curves
 from kecgi.figures.ecg import ecg_beside, ecg_completion, ecg_paper
@@ -16,6 +18,8 @@ from kecgi.figures.training import learning_curves, model_comparison
 __all__ = [
     "activation_maps",
     "auroc_curves",
+    "augmentation_gains",
+    "bipolar_comparison",
     "bspm_image",
     "bspm_traces",
     "bspm_traversal",

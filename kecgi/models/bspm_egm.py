@@ -46,8 +46,10 @@ class BSPMToEGM(VariationalModel):
 
     Parameters
     ----------
-    samples, nodes : int
-        Size of a window of electrograms.
+    nodes : int
+        Electrograms.
+    samples : int, optional
+        Samples of a window; any number by default, so that short pieces can be trained on.
     lead_rings, leads_per_ring : int
         Electrodes of the vest, whose order is ring by ring.
     filters : int
@@ -69,8 +71,8 @@ class BSPMToEGM(VariationalModel):
 
     def __init__(
         self,
-        samples=400,
         nodes=2048,
+        samples=None,
         lead_rings=8,
         leads_per_ring=8,
         filters=8,
@@ -103,7 +105,7 @@ class BSPMToEGM(VariationalModel):
         self.bspm_decoder = keras.Model(code, x, name="bspm_decoder")
 
         x = layers.Conv3D(2 * channels, 3, activation="relu", **same)(code)
-        x = layers.Reshape((samples, rows * columns * 2 * channels), dtype=policy)(x)
+        x = layers.Reshape((samples or -1, rows * columns * 2 * channels), dtype=policy)(x)
         x = layers.LSTM(lstm_units, return_sequences=True, dtype=policy)(x)
         x = layers.Dense(nodes, dtype="float32")(x)
         self.egm_decoder = keras.Model(code, x, name="egm_decoder")
@@ -120,21 +122,22 @@ class BSPMToEGM(VariationalModel):
         leads = self.lead_rings * self.leads_per_ring
         for name, size in (("bspm", leads), ("egm", self.nodes)):
             shape = tuple(inputs[name].shape)[1:] if name in inputs else (self.samples, size)
-            if shape != (self.samples, size):
+            if len(shape) != 2 or shape[1] != size or self.samples not in (None, shape[0]):
                 raise ValueError(
-                    f"{name} must have shape (batch, {self.samples}, {size}), but each case has "
-                    f"shape {shape}"
+                    f"{name} must have shape (batch, {self.samples or 'time'}, {size}), but each "
+                    f"case has shape {shape}"
                 )
 
     def call(self, inputs):
         """Encode, draw one code a case, decode it twice."""
         self.check_inputs(inputs)
+        samples = ops.shape(inputs["bspm"])[1]
         grid = ops.matmul(ops.cast(inputs["bspm"], "float32"), self.unfold.T)
-        grid = ops.reshape(grid, (-1, self.samples, *GRID, 1))
+        grid = ops.reshape(grid, (-1, samples, *GRID, 1))
         mean, log_var = ops.split(self.encoder(grid), 2, axis=-1)
         log_var = ops.clip(log_var, -10.0, 10.0)
         code = self.sampling(mean, log_var)
-        bspm = ops.reshape(self.bspm_decoder(code), (-1, self.samples, GRID[0] * GRID[1]))
+        bspm = ops.reshape(self.bspm_decoder(code), (-1, samples, GRID[0] * GRID[1]))
         return {
             "bspm": ops.matmul(bspm, self.fold.T),
             "egm": self.egm_decoder(code),
@@ -153,14 +156,14 @@ class BSPMToEGM(VariationalModel):
         bspm, egm = error("bspm"), error("egm")
         self.bspm_tracker.update_state(bspm)
         self.egm_tracker.update_state(egm)
-        size = self.samples * int(np.prod(CODE))
-        flat = (ops.reshape(y_pred[name], (-1, size)) for name in ("mean", "log_var"))
+        flat = [ops.reshape(y_pred[n], (ops.shape(bspm)[0], -1)) for n in ("mean", "log_var")]
+        size = ops.cast(ops.shape(flat[0])[1], "float32")
         return bspm + self.egm_weight * egm, gaussian_kl(*flat) / size
 
     def get_config(self):
         """Return the constructor's arguments."""
         names = (
-            "samples", "nodes", "lead_rings", "leads_per_ring", "filters", "lstm_units",
+            "nodes", "samples", "lead_rings", "leads_per_ring", "filters", "lstm_units",
             "egm_weight",
         )  # fmt: skip
         return super().get_config() | {name: getattr(self, name) for name in names}
