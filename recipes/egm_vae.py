@@ -27,16 +27,17 @@ from kecgi import experiment
 from kecgi.experiment import Options
 
 TRAINING = {
-    "quick": {"sinus": {"epochs": 70, "repeats": 12}, "all": {"epochs": 45, "repeats": 4}},
-    "paper": {"sinus": {"epochs": 100, "repeats": 8}, "all": {"epochs": 100, "repeats": 4}},
+    "quick": {"sinus": {"epochs": 40, "repeats": 12}, "all": {"epochs": 40, "repeats": 4}},
+    "paper": {"sinus": {"epochs": 30, "repeats": 8}, "all": {"epochs": 30, "repeats": 3}},
 }
 """Epochs, and windows of each simulation in one."""
 
-MODEL = {"latent_dim": 250, "beta": 1e-3, "free_bits": 2.0}
-WHOLE = 50
-"""Numbers of the code that stand for the whole window; each of the 25 steps has 8 of its own."""
+BATCH, LEARNING_RATE = 4, 2e-3
+MODEL = {"latent_dim": 300, "beta": 1e-3, "free_bits": 2.0}
+POINTS = {"whole": 50, "tokens": 64, "units": 64, "filters": 32}
+"""50 numbers of the code stand for the whole window; each of its 25 steps has 10 of its own."""
 
-FLOW_EPOCHS = {"quick": {"sinus": 80, "all": 20}, "paper": {"sinus": 100, "all": 50}}
+FLOW_EPOCHS = {"quick": {"sinus": 80, "all": 20}, "paper": {"sinus": 100, "all": 40}}
 CLASSIFIER_EPOCHS = {"quick": 20, "paper": 20}
 GENERATED = {"quick": 40, "paper": 200}
 """Windows of each rhythm."""
@@ -76,21 +77,21 @@ def main(options: EGMOptions) -> None:
     )
 
     name = "egm-vae-s" if options.rhythm == "sinus" else "egm-vae-c"
-    places = {
-        "positions_mm": cohort.read("nodes_mm", split.train).mean(axis=0),
-        "whole": WHOLE,
-    }
-    settings = {**MODEL, **TRAINING[options.preset][options.rhythm]}
+    settings = {**TRAINING[options.preset][options.rhythm], **MODEL, "layout": options.layout}
+    if options.layout == "points":
+        settings |= POINTS
+    places = cohort.read("nodes_mm", split.train).mean(axis=0)
     with experiment.run("electrograms", name, options, cohort, split, settings) as run:
         vae, history = egm_training.train_vae(
             known,
             validation=validation,
-            layout=options.layout,
+            positions_mm=places,
+            batch_size=BATCH,
+            learning_rate=LEARNING_RATE,
             seed=options.seed,
             verbose=experiment.verbosity(),
             callbacks=[tracking.epoch_logger()],
             **settings,
-            **(places if options.layout == "points" else {}),
         )
         run.keep(vae)
         flow = egm_training.train_flow(
@@ -109,6 +110,7 @@ def main(options: EGMOptions) -> None:
         }
         run.headline |= {
             "layout": options.layout,
+            "peak_mv": float(known.scale.peak_mv),
             "windows_test": len(output),
             **egm_review.judge_reconstruction(known, asked, output, vae.latent_dim),
             "kl": float(vae.evaluate(asked.inputs, verbose=0, return_dict=True)["kl_nats"]),
