@@ -116,7 +116,8 @@ class ECGGenerator:
         missing = {"scale", "schema", "sampling_hz", "sampling", "trained_on"} - set(about)
         if missing:
             raise ValueError(f"{folder / ABOUT} lacks {sorted(missing)}: it is no generator's")
-        model = keras.saving.load_model(folder / "model.keras")
+        # its optimiser is not needed to generate
+        model = keras.saving.load_model(folder / "model.keras", compile=False)
         return cls(
             model,
             LeadScale(**about["scale"]),

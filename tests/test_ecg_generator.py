@@ -25,6 +25,7 @@ def stores(tmp_path_factory):
 def generator(stores):
     scale = LeadScale(CNVAE_LEADS, np.linspace(-1, -2, 8), np.linspace(1, 3, 8))
     model = WaveGAN(SIMULATED.names, 200, size=10, critic_strides=(2, 2), seed=0)
+    model.compile(*model.paper_optimizers())
     trained = whose(stores[0])[stores[0].group == 1]
     return ECGGenerator(model, scale, SIMULATED, 100.0, tuple(trained))
 

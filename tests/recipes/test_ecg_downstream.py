@@ -37,6 +37,7 @@ def kept_generator(store, folder, rows):
     """Keep a generator that was trained on some records, as far as it says."""
     scale, _ = experiment.ecg_within(store, store.split())
     model = WaveGAN(store.schema.names, 200, size=10, critic_strides=(2, 2), seed=0)
+    model.compile(*model.paper_optimizers())
     ECGGenerator(model, scale, store.schema, 100.0, tuple(whose(store)[rows])).save(folder)
 
 
