@@ -71,10 +71,11 @@ def main(options: EGMOptions) -> None:
     every = EGMRecordings.read(cohort, split.train)
     names = ("sinus",) if options.rhythm == "sinus" else config.rhythms
     known = every.of(*names)
-    validation, asked, held_out = (
-        EGMRecordings.read(cohort, part, every.scale).of(*names)
-        for part in (split.validation, split.test, np.r_[split.validation, split.test])
+    validation, asked, unseen = (
+        EGMRecordings.read(cohort, part, every.scale)
+        for part in (split.validation, split.test, np.union1d(split.validation, split.test))
     )
+    validation, asked, held_out = (part.of(*names) for part in (validation, asked, unseen))
 
     name = "egm-vae-s" if options.rhythm == "sinus" else "egm-vae-c"
     settings = {**TRAINING[options.preset][options.rhythm], **MODEL, "layout": options.layout}
@@ -116,9 +117,8 @@ def main(options: EGMOptions) -> None:
             "kl": float(vae.evaluate(asked.inputs, verbose=0, return_dict=True)["kl_nats"]),
             **egm_review.judge_generated(known, held_out, made),
         }
-        real = EGMRecordings.read(cohort, np.r_[split.validation, split.test], every.scale)
-        asked_for = {"classifier": {n: real.of(n).windows_mv for n in every.names}, **made}
-        for which, windows in asked_for.items():
+        real = {rhythm: unseen.of(rhythm).windows_mv for rhythm in every.names}
+        for which, windows in {"classifier": real, **made}.items():
             shares = egm_training.right_labels(classifier, every, windows)
             run.headline |= {
                 f"{which}_accuracy": float(np.mean(list(shares.values()))),
