@@ -143,19 +143,8 @@ class Judge:
         sampling_hz : float
             Sampling rate of the records.
         """
-        pooled = keras.Model(self.model.input, self.model.get_layer("logits").input)
-        digest = hashlib.sha256(b"".join(w.tobytes() for w in self.model.get_weights()))
-
-        def function(ecg_mv: np.ndarray) -> np.ndarray:
-            records = np.asarray(ecg_mv, np.float32).swapaxes(1, 2)
-            return pooled.predict(records, self.size.batch, verbose=0)
-
-        return FeatureMap(
-            f"XResNet1d101 {self.size.depths} x {self.size.width}, {name}",
-            digest.hexdigest()[:12],
-            f"none, mV at {sampling_hz:g} Hz",
-            function,
-        )
+        title = f"XResNet1d101 {self.size.depths} x {self.size.width}, {name}"
+        return network_features(self.model, title, sampling_hz)
 
     def _untrained(self) -> keras.Model:
         size = self.size
@@ -189,6 +178,33 @@ class Judge:
                 f"(n, {self.length}, 12) and (n, {self.classes})"
             )
         return ecg_mv, labels
+
+
+def network_features(model: keras.Model, name: str, sampling_hz: float) -> FeatureMap:
+    """Return what a classifier makes of ECGs before its last layer, for Fréchet distances.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From (batch, time, 12) in mV; its last layer takes one row of features a record.
+    name : str
+        What it is; its version is a digest of its weights.
+    sampling_hz : float
+        Sampling rate of the records.
+    """
+    features = model.layers[-1].input
+    if len(features.shape) != 2:
+        raise ValueError(
+            f"the last layer of {name} takes features of shape {tuple(features.shape)}, expected "
+            "(batch, features)"
+        )
+    network = keras.Model(model.input, features)
+    digest = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights()))
+
+    def function(ecg_mv: np.ndarray) -> np.ndarray:
+        return network.predict(np.asarray(ecg_mv, np.float32).swapaxes(1, 2), 32, verbose=0)
+
+    return FeatureMap(name, digest.hexdigest()[:12], f"none, mV at {sampling_hz:g} Hz", function)
 
 
 def _macro(truth: np.ndarray, score: np.ndarray) -> float:

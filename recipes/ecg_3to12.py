@@ -19,6 +19,7 @@ preset, at 500 Hz, is for a GPU.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -56,10 +57,15 @@ class CompletionOptions(ECGOptions):
         What the model is trained on. A folder is completed in any case.
     paper_form : bool
         The paper's network and loss, without the regression.
+    features : Path, optional
+        Keras classifier of ECGs (batch, time, 12) in mV, such as a judge that ecg_nvae.py keeps:
+        what it makes of them before its last layer is where the Fréchet distance is measured. By
+        default that is statistics of the signals.
     """
 
     learn_from: Literal["simulations", "folder"] = "simulations"
     paper_form: bool = False
+    features: Path | None = None
 
 
 def main(options: CompletionOptions) -> None:
@@ -105,6 +111,7 @@ def main(options: CompletionOptions) -> None:
         if options.preset == "paper"
         else keras.optimizers.AdamW(falling(steps), weight_decay=0.01)
     )
+    features = feature_map(options, hz)
     settings = {"epochs": epochs, "batch": BATCH[options.preset], "beta": model.beta, **size}
     name = f"ecg-3to12{'-paper-form' if options.paper_form else ''}"
     with experiment.run("ECG completion", name, options, store, split, settings) as run:
@@ -123,7 +130,7 @@ def main(options: CompletionOptions) -> None:
 
         test, found = records(store, split.test)
         made = {"wear_ecg": completed(test), **{n: r.predict(test) for n, r in regressions.items()}}
-        run.headline |= judged(test, made, found["group"], hz, options.seed)
+        run.headline |= judged(test, made, found["group"], features, options.seed)
         run.headline["simulated"] = store.simulated
         shown = {
             "training": review.training_figure(history),
@@ -141,7 +148,7 @@ def main(options: CompletionOptions) -> None:
                 made[f"{title}_of_other_records"] = cross_validated(
                     test, found["group"], regression.reach, options.seed
                 )
-            run.headline["real"] = judged(test, made, found["group"], hz, options.seed)
+            run.headline["real"] = judged(test, made, found["group"], features, options.seed)
             run.headline["real"] |= {"records": len(rows), "left_out": len(real) - len(rows)}
             shown |= {
                 "real_comparison": comparison(run.headline["real"]),
@@ -181,12 +188,21 @@ def falling(steps: int):
     )
 
 
-def judged(true: np.ndarray, made: dict, groups: np.ndarray, hz: float, seed: int) -> dict:
+def feature_map(options: CompletionOptions, hz: float):
+    """Return where the Fréchet distance is measured."""
+    from kecgi import evaluate
+    from kecgi.judge import network_features
+
+    if options.features is None:
+        return evaluate.signal_statistics(hz)
+    return network_features(experiment.trained(options.features), options.features.stem, hz)
+
+
+def judged(true: np.ndarray, made: dict, groups: np.ndarray, features, seed: int) -> dict:
     """Errors and Fréchet distance of WearECG, and of its rivals under "baselines"."""
     from kecgi import evaluate
 
-    features, tables = evaluate.signal_statistics(hz), {}
-    rng = np.random.default_rng(seed)
+    tables, rng = {}, np.random.default_rng(seed)
     for name, ecg in made.items():
         rival = made["wear_ecg" if name != "wear_ecg" else list(made)[1]]
         tables[name] = {

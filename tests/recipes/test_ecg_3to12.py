@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 
+from kecgi import tracking
 from kecgi.data import ECGCohortConfig, open_ecg, read_record
 from kecgi.data.ecg_build import build_ecg
 from kecgi.data.ecg_records import write_records
@@ -27,6 +28,8 @@ def recipe(monkeypatch):
     monkeypatch.setattr(module, "COHORT", {"quick": cohort})
     monkeypatch.setattr(module, "SIZE", {"quick": {"preset": "tiny"}})
     monkeypatch.setattr(module, "EPOCHS", {"quick": 1})
+    # takes seconds, and is tested with the recipes of other models
+    monkeypatch.setattr(tracking, "log_model", lambda *args: None)
     return module
 
 
