@@ -45,10 +45,12 @@ TRAINING = {
 }
 NETWORK = {"lstm_units": 64, "beta": 1e-4}
 GENERATORS = {
-    "vae": {"epochs": 12, "repeats": 3, "latent_dim": 250, "beta": 1e-3, "free_bits": 2.0},
-    "flow": {"epochs": 10},
+    "quick": {"vae": {"epochs": 12, "repeats": 3}, "flow": {"epochs": 4, "every": 20}},
+    "paper": {"vae": {"epochs": 25, "repeats": 2}, "flow": {"epochs": 10, "every": 20}},
 }
-"""Training of generators where none are given: for `quick`; `egm_vae.py` trains them better."""
+"""Training of generators where none are given: minutes; `egm_vae.py` trains them for longer."""
+
+VAE = {"latent_dim": 250, "beta": 1e-3, "free_bits": 2.0}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class AugmentationOptions(Options):
         Folder with the trained ``model.keras`` and ``flow.keras`` of ``egm_vae.py --rhythm all``
         with the same preset, geometry and seed. Trained here, briefly, by default.
     added : tuple of int, optional
-        Numbers of windows to add, other than the preset's.
+        Numbers of windows to add, other than the preset's, in the order in which they are done.
     """
 
     generators: Path | None = None
@@ -96,7 +98,9 @@ def main(options: AugmentationOptions) -> None:
     with experiment.run(
         "augmentation", "egm-augmentation", options, cohort, split, settings
     ) as run:
-        generators = trained_generators(known, cohort, split, options)
+        own = f"generators-{options.preset}-{config.identity}-seed-{options.seed}"
+        folder = options.generators or run.folder / own
+        generators = trained_generators(known, cohort, split, options, folder)
         matrices = augmentation.projections(cohort, paired, TORSOS)
         fidelity = augmentation.projection_fidelity(cohort, paired, matrices)
         identity = {**settings, "cohort": cohort.digest, "seed": options.seed}
@@ -210,25 +214,25 @@ def shuffled(recordings, seed):
     return {name: rng.permutation(recordings.of(name).windows_mv) for name in recordings.names}
 
 
-def trained_generators(known, cohort, split, options):
-    """Load VAE-C and flow, or train them briefly."""
+def trained_generators(known, cohort, split, options, folder):
+    """Load VAE-C and flow, or train them and keep them for when the study goes on."""
     import keras
 
-    import kecgi.models  # noqa: F401  (Keras finds the classes that are registered)
     from kecgi import egm_training
 
-    if options.generators is not None:
-        return {
-            name: experiment.trained(options.generators / f"{file}.keras")
-            for name, file in (("vae", "model"), ("flow", "flow"))
-        }
-    keras.utils.set_random_seed(options.seed)
-    at = cohort.read("nodes_mm", split.train).mean(axis=0)
-    vae, _ = egm_training.train_vae(
-        known, positions_mm=at, layout="points", seed=options.seed, **GENERATORS["vae"]
-    )
-    flow = egm_training.train_flow(vae, known, seed=options.seed, **GENERATORS["flow"])
-    return {"vae": vae, "flow": flow}
+    files = {"vae": folder / "model.keras", "flow": folder / "flow.keras"}
+    if options.generators is None and not all(file.exists() for file in files.values()):
+        keras.utils.set_random_seed(options.seed)
+        at = cohort.read("nodes_mm", split.train).mean(axis=0)
+        settings = GENERATORS[options.preset]
+        vae, _ = egm_training.train_vae(
+            known, positions_mm=at, layout="points", seed=options.seed, **VAE, **settings["vae"]
+        )
+        flow = egm_training.train_flow(vae, known, seed=options.seed, **settings["flow"])
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, model in (("vae", vae), ("flow", flow)):
+            model.save(files[name])
+    return {name: experiment.trained(file) for name, file in files.items()}
 
 
 def fingerprint(model):

@@ -1,13 +1,15 @@
 """Atrial rhythms: what starts each, and whether it is what was asked for.
 
 A plan says everything about one run, drawn from a generator; `play` runs it. Paced rhythms start
-from rest, re-entrant ones from a phase that winds around lines (`kecgi.simulate.reentry`). Each run
-is measured, and one in which the rhythm died out, organised or broke up raises `RhythmError`.
+from rest, re-entrant ones from a phase that winds around lines (`kecgi.simulate.reentry`), or, as
+in a laboratory, from rest by a premature stimulus (`induce`). Each run is measured, and one in
+which the rhythm died out, organised or broke up raises `RhythmError`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -56,6 +58,9 @@ STIMULUS_MM = 4.5
 SETTLE_MS = 800.0
 """What comes before an episode in a re-entrant rhythm, for the waves to find their shape."""
 
+PREMATURE_MM = 15.0
+"""Radius of the patch that a premature stimulus depolarises."""
+
 SILENT_MS = 60.0
 """Longest time without any activation that a re-entrant rhythm may have."""
 
@@ -90,6 +95,8 @@ class RhythmPlan:
         Standard deviation of the pacing's intervals, relative to the cycle.
     lines : tuple of ndarray
         Lines that a re-entrant phase winds around, see `kecgi.simulate.reentry.line_through`.
+    stimuli : tuple of Stimulus
+        What starts a re-entrant rhythm from rest, where there are no lines; see `induce`.
     slowing : ndarray, shape (n_voxels,), optional
         Speed of each voxel relative to `speed_mm_per_ms`: fibrosis.
     tau_close_ms : ndarray, shape (n_voxels,), optional
@@ -109,6 +116,7 @@ class RhythmPlan:
     slowing: np.ndarray | None = None
     tau_close_ms: np.ndarray | None = None
     seed: int = 0
+    stimuli: tuple[Stimulus, ...] = field(default=())
 
     @property
     def fibrosis(self) -> float:
@@ -312,6 +320,69 @@ def play(
     return Episode(frames, report)
 
 
+def induce(
+    heart: Heart,
+    plan: RhythmPlan,
+    first: int,
+    second: int,
+    intervals_ms: Sequence[float],
+    *,
+    step_ms: float = STEP_MS,
+) -> RhythmPlan:
+    """Replace what starts a re-entrant rhythm by an S1-S2 protocol.
+
+    S1 at one place, S2 over a larger patch at another, the interval between them as in a list, one
+    after the other, until the rhythm is the plan's when it has settled. Too early, S2 meets tissue
+    that is refractory; too late, its wave runs to all sides; in between, the vulnerable window, it
+    is blocked on one side alone and turns.
+
+    Parameters
+    ----------
+    heart : Heart
+        The wall.
+    plan : RhythmPlan
+        Of macro-re-entry or fibrillation; its lines are dropped.
+    first, second : int
+        Voxels about which S1 and S2 are given.
+    intervals_ms : sequence of float
+        Intervals to try.
+    step_ms : float
+        Time step of the monodomain solver.
+
+    Returns
+    -------
+    RhythmPlan
+        With the stimuli of the first interval that does; `play` runs it.
+
+    Raises
+    ------
+    RhythmError
+        Where none does.
+    ValueError
+        Where the plan is of a paced rhythm, or there is no interval.
+    """
+    if plan.site is not None or not len(intervals_ms):
+        raise ValueError(
+            f"{plan.rhythm} can't be induced with the intervals {list(intervals_ms)}; expected a "
+            "re-entrant rhythm, and one interval at least"
+        )
+    graph = TissueGraph.from_heart(heart)
+    patches = _patch(graph, first), _patch(graph, second, PREMATURE_MM)
+    for interval in intervals_ms:
+        stimuli = tuple(Stimulus(t, p) for t, p in zip((0.0, interval), patches, strict=True))
+        tried = replace(plan, lines=(), stimuli=stimuli)
+        try:
+            play(heart, tried, 3 * CYCLES_MS[plan.rhythm][1], step_ms=step_ms)
+            return tried
+        except RhythmError as error:
+            last = error
+    raise RhythmError(
+        f"no S2 between {min(intervals_ms):g} and {max(intervals_ms):g} ms after S1 induces it; "
+        f"the last: {last}",
+        last.report,
+    )
+
+
 def measure(graph: TissueGraph, frames: np.ndarray) -> RhythmReport:
     """Measure activations and phase singularities of an episode; frames every `FRAME_MS`."""
     frame, voxel = activations(frames)
@@ -366,13 +437,13 @@ def _monodomain_frames(heart, graph, plan, duration_ms, step_ms) -> np.ndarray:
         tau_close_ms=plan.tau_close_ms,
         step_ms=step_ms,
     )
-    if plan.site is None:
-        at = graph.positions_mm
-        phase = sum(winding_phase(at, line) for line in plan.lines)
+    stimuli = list(plan.stimuli)
+    if plan.lines:
+        phase = sum(winding_phase(graph.positions_mm, line) for line in plan.lines)
         state = tissue.state(*phase_state(phase, plan.cell, plan.cycle_ms))
-        stimuli = []
     else:
         state = tissue.state()
+    if plan.site is not None:
         patch = _patch(graph, plan.site)
         stimuli = [Stimulus(t, patch) for t in plan.beats_ms(plan.settle_ms + duration_ms)]
     simulate(tissue, state, round(plan.settle_ms), stimuli, FRAME_MS)
@@ -395,10 +466,10 @@ def _eikonal_frames(heart, graph, plan, duration_ms) -> np.ndarray:
     return frames
 
 
-def _patch(graph: TissueGraph, voxel: int) -> np.ndarray:
+def _patch(graph: TissueGraph, voxel: int, radius_mm: float = STIMULUS_MM) -> np.ndarray:
     """Tissue around a voxel."""
     away = np.linalg.norm(graph.positions_mm - graph.positions_mm[voxel], axis=1)
-    return np.flatnonzero(away <= max(STIMULUS_MM, 2 * graph.spacing_mm.max()))
+    return np.flatnonzero(away <= max(radius_mm, 2 * graph.spacing_mm.max()))
 
 
 def _line_through_openings(heart: Heart, rng: np.random.Generator) -> np.ndarray:

@@ -16,6 +16,7 @@ from kecgi.simulate.rhythms import (
     RhythmPlan,
     draw_fibrosis,
     draw_plan,
+    induce,
     measure,
     objection,
     play,
@@ -174,3 +175,24 @@ def test_beats_vary_about_their_cycle():
     assert beats[0] == 0 and beats[-1] < 20_000
     assert np.diff(beats).mean() == pytest.approx(700, rel=0.05)
     assert 10 < np.diff(beats).std() < 60
+
+
+def test_s2_in_the_vulnerable_window_induces_what_phase_initialisation_does():
+    """The same each time; an earlier or later S2 leaves nothing that turns."""
+    left = atrial_wall(AtrialShape(right=False), 2.0)
+    first, second = (
+        site(left, f"{place} pulmonary vein") for place in ("left superior", "right inferior")
+    )
+    asked = RhythmPlan("fibrillation", 0.45, SHORT, 220.0, 500.0)
+    plan = induce(left, asked, first, second, [100, 170])
+    assert [s.start_ms for s in plan.stimuli] == [0, 170] and not plan.lines
+    assert len(plan.stimuli[1].voxels) > 3 * len(plan.stimuli[0].voxels)
+    episodes = [play(left, plan, 300.0) for _ in range(2)]
+    np.testing.assert_array_equal(episodes[0].frames, episodes[1].frames)
+    assert episodes[0].report.rotors >= 1
+    for outside in (60, 260):
+        with pytest.raises(RhythmError, match=f"no S2 between {outside} and {outside} ms"):
+            induce(left, asked, first, second, [outside])
+    paced = RhythmPlan("sinus", 0.6, SHORT, 700.0, 0.0, site=3)
+    with pytest.raises(ValueError, match="sinus can't be induced"):
+        induce(left, paced, first, second, [100])
