@@ -28,6 +28,13 @@ from kecgi.evaluate.signals import pearson
 from kecgi.inverse.wall_sources import WallSources
 from kecgi.models import BSPMToEGM
 
+LAG, RIDGE = 6, 0.1
+"""Samples that a linear reading sees to either side, every second one, and its penalty: a share of
+the mean variance of what it sees."""
+
+ROWS = 16
+"""Pairs at a time in a linear reading."""
+
 RULES = ("plausible", "nearest", "none")
 """By plausibility, the paper's nearest to a training window, and no rule."""
 
@@ -262,6 +269,38 @@ def scores_of(model: BSPMToEGM, scale: PairScale, pairs: EGMPairs) -> dict[str, 
     """Correlation over time of each simulation, mean over its windows, torsos and nodes."""
     found = model.predict({"bspm": scale.bspm(pairs.bspm_mv)}, batch_size=16, verbose=0)["egm"]
     return by_simulation(pairs, np.swapaxes(scale.signals(found), 1, 2))
+
+
+def linear_scores(
+    known: Mapping[str, np.ndarray], scale: PairScale, asked: EGMPairs
+) -> dict[str, np.ndarray]:
+    """Correlations of a ridge regression of each sample of the electrograms on the leads around it.
+
+    Parameters
+    ----------
+    known : mapping of str to ndarray
+        As from `kecgi.data.egm_pairs.PairScale.apply`.
+    scale : PairScale
+    asked : EGMPairs
+        What is reconstructed.
+    """
+    square = product = 0.0
+    for i in range(0, len(known["bspm"]), ROWS):
+        seen = _around(known["bspm"][i : i + ROWS])
+        seen, egm = (x.reshape(-1, x.shape[2]) for x in (seen, known["egm"][i : i + ROWS]))
+        square, product = square + seen.T @ seen, product + seen.T @ egm
+    square = square + RIDGE * np.trace(square) / len(square) * np.eye(len(square))
+    weights = np.linalg.solve(square, product)
+    parts = (scale.bspm(asked.bspm_mv[i : i + ROWS]) for i in range(0, len(asked), ROWS))
+    found = np.concatenate([_around(part) @ weights for part in parts])
+    return by_simulation(asked, np.swapaxes(scale.signals(found), 1, 2))
+
+
+def _around(bspm: np.ndarray) -> np.ndarray:
+    """Leads at each sample and around it, (n, time, leads times lags)."""
+    padded = np.pad(bspm, ((0, 0), (LAG, LAG), (0, 0)), mode="edge")
+    samples = bspm.shape[1]
+    return np.concatenate([padded[:, k : k + samples] for k in range(0, 2 * LAG + 1, 2)], axis=2)
 
 
 def classical_scores(

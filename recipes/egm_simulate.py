@@ -3,7 +3,8 @@
 Sinus rhythm, ectopic rhythm, macro-re-entry and fibrillation in atria drawn from a family (or in
 the wall of --geometry), by a monodomain model; electrograms on the wall and potentials at 64 leads
 of several torsos, in windows of 2 s at 200 Hz. Every run is measured, and one that is not in the
-rhythm asked for is thrown away and drawn anew: how often is reported.
+rhythm asked for is thrown away and drawn anew: how often is reported. An open surface mesh becomes
+a wall for --geometry by `kecgi.geometry.surface_wall`.
 
 Departures from the paper: its data are private, so atria, rhythms and torsos are drawn anew; each
 simulation has atria of its own; macro-re-entry is a class of its own, and fibrosis a share of the

@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from kecgi.data.egm_store import EGMCohort
 
-FLOOR = 1e-3
-"""What whitening adds to the variance along each axis, as a share of the whole: -30 dB."""
+FLOOR = 1e-2
+"""What whitening adds to the variance along each axis, as a share of the whole: -20 dB."""
 
 GAIN = 5.0
 """Electrograms below a fifth of their root mean square are hardly compressed."""

@@ -7,6 +7,7 @@ from kecgi.geometry.heart import Heart, keep_largest
 from kecgi.geometry.parametric import BiventricularShape, biventricular
 from kecgi.geometry.points import spread_points
 from kecgi.geometry.readers import load_heart
+from kecgi.geometry.shell import surface_wall
 from kecgi.geometry.surfaces import TriangleSurface
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "rule_based",
     "spread_points",
     "standard_12",
+    "surface_wall",
     "twelve_leads",
     "vest",
 ]

@@ -6,6 +6,7 @@ from kecgi.inverse.interface import Estimate, InverseMethod
 from kecgi.inverse.learned import LearnedInverse
 from kecgi.inverse.regularise import StandardForm
 from kecgi.inverse.sites import Site, earliest_sites
+from kecgi.inverse.wall_sources import WallSources
 from kecgi.simulate.bem import transfer_matrix
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LearnedInverse",
     "Site",
     "StandardForm",
+    "WallSources",
     "coherent_activation",
     "earliest_sites",
     "steepest_descent",

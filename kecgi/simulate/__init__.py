@@ -19,7 +19,7 @@ from kecgi.simulate.eikonal import TissueGraph, activation_times, solve
 from kecgi.simulate.electrograms import bipolar_pairs, near_field
 from kecgi.simulate.forward import body_surface_potentials, lead_field
 from kecgi.simulate.monodomain import Stimulus, Tissue, simulate
-from kecgi.simulate.rhythms import RHYTHMS, RhythmError, RhythmPlan, draw_plan, play
+from kecgi.simulate.rhythms import RHYTHMS, RhythmError, RhythmPlan, draw_plan, induce, play
 
 __all__ = [
     "RHYTHMS",
@@ -39,6 +39,7 @@ __all__ = [
     "body_surface_potentials",
     "diffusivity",
     "draw_plan",
+    "induce",
     "conduction_tensors",
     "lead_field",
     "mitchell_schaeffer",
