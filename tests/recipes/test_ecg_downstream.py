@@ -26,7 +26,7 @@ def recipe(monkeypatch):
     module = sys.modules["ecg_downstream"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(
-        experiment, "ecg_source", lambda o: ECGCohortConfig(30, 4, 100.0, 2.0, seed=o.seed)
+        experiment, "ecg_source", lambda o: ECGCohortConfig(20, 4, 100.0, 2.0, seed=o.seed)
     )
     monkeypatch.setattr(module, "TARGET", {"quick": (20, 4)})
     monkeypatch.setattr(judge, "SMALL", judge.JudgeSize((1,), 4, epochs=1, batch=16))
@@ -47,7 +47,7 @@ def test_last_line_figure_and_going_on_after_a_cut(recipe, store, tmp_path, caps
         with joblib.parallel_config(backend="threading"):
             data = experiment.ecg_dataset(experiment.ecg_source(options), options)
             if not (tmp_path / "kept").exists():
-                split = experiment.ecg_split(data, options)
+                split = experiment.ecg_split(data, options, recipe.SHARES)
                 kept_generator(data, tmp_path / "kept", split.train)
                 kept_generator(data, tmp_path / "unfair", split.test[:1])
             recipe.main(options)
@@ -80,7 +80,7 @@ def test_its_own_generator_never_sees_who_is_tested(recipe, tmp_path, monkeypatc
     options = recipe.DownstreamOptions(out=tmp_path)
     with joblib.parallel_config(backend="threading"):
         data = experiment.ecg_dataset(experiment.ecg_source(options), options)
-    split, seen = experiment.ecg_split(data, options), []
+    split, seen = experiment.ecg_split(data, options, recipe.SHARES), []
     monkeypatch.setattr(ECGNVAE, "fit", lambda self, batches, **_: seen.append(batches.items))
     generator = recipe.trained_generator(data, split, options, tmp_path / "run")
     assert not set(data.group[seen[0]]) & set(data.group[np.r_[split.validation, split.test]])
