@@ -120,7 +120,11 @@ def main(options: DownstreamOptions) -> None:
                 name: len(p) for name, p in (*pools.items(), ("balanced", balanced))
             },
             "auroc": enriched["none"]["auroc"],
-            "best_gain": max(row.get("gain", 0.0) for row in enriched.values()),
+            **{
+                f"gain_{name.replace(' ', '_')}": row["gain"]
+                for name, row in enriched.items()
+                if "gain" in row
+            },
             "enrichment": enriched,
             "transfer": {f"{fraction:g}": rows for fraction, rows in transferred.items()},
         }
