@@ -15,7 +15,8 @@ since when a window begins says nothing. The divergence weighs much less than th
 free bits are more: the loss is a mean over samples, and in a short trial with the paper's weights
 the code told 3 nats, and no deflection was where it should be. Batches of several windows, for
 speed. With --layout points, the default, networks know where the nodes are and treat all times
-alike, and a part of the code stands for the whole window; --layout image has the paper's.
+alike, and a part of the code stands for the whole window; --layout image has the paper's. Node
+numbers and presets: `kecgi.experiment.atrial_simulations`.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def main(options: EGMOptions) -> None:
     """Simulate, train, generate, judge, look."""
     experiment.begin(options)
     from kecgi import egm_review, egm_training, review, tracking
-    from kecgi.data import EGMRecordings, by_rhythm
+    from kecgi.data import EGMRecordings, Split, by_rhythm
 
     config = experiment.atrial_simulations(options)
     cohort = experiment.egm_dataset(config, options)
@@ -71,18 +72,19 @@ def main(options: EGMOptions) -> None:
     every = EGMRecordings.read(cohort, split.train)
     names = ("sinus",) if options.rhythm == "sinus" else config.rhythms
     known = every.of(*names)
-    validation, asked, unseen = (
-        EGMRecordings.read(cohort, part, every.scale)
-        for part in (split.validation, split.test, np.union1d(split.validation, split.test))
+    unseen = np.union1d(split.validation, split.test)
+    validation, asked, held_out = (
+        EGMRecordings.read(cohort, part, every.scale).of(*names)
+        for part in (split.validation, split.test, unseen)
     )
-    validation, asked, held_out = (part.of(*names) for part in (validation, asked, unseen))
+    own_split = Split(split.kind, known.simulation, validation.simulation, asked.simulation)
 
     name = "egm-vae-s" if options.rhythm == "sinus" else "egm-vae-c"
     settings = {**TRAINING[options.preset][options.rhythm], **MODEL, "layout": options.layout}
     if options.layout == "points":
         settings |= POINTS
     places = cohort.read("nodes_mm", split.train).mean(axis=0)
-    with experiment.run("electrograms", name, options, cohort, split, settings) as run:
+    with experiment.run("electrograms", name, options, cohort, own_split, settings) as run:
         vae, history = egm_training.train_vae(
             known,
             validation=validation,
@@ -117,7 +119,8 @@ def main(options: EGMOptions) -> None:
             "kl": float(vae.evaluate(asked.inputs, verbose=0, return_dict=True)["kl_nats"]),
             **egm_review.judge_generated(known, held_out, made),
         }
-        real = {rhythm: unseen.of(rhythm).windows_mv for rhythm in every.names}
+        others = EGMRecordings.read(cohort, unseen, every.scale)
+        real = {rhythm: others.of(rhythm).windows_mv for rhythm in every.names}
         for which, windows in {"classifier": real, **made}.items():
             shares = egm_training.right_labels(classifier, every, windows)
             run.headline |= {
