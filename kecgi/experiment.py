@@ -234,7 +234,7 @@ def ecg_source(options: ECGOptions) -> ECGCohortConfig | ECGFolderConfig:
             raise WrongInputError(f"there is no folder {options.folder}")
         patients = None if options.patients is None else str(options.patients)
         return ECGFolderConfig(str(options.folder), patients=patients, sampling_hz=sampling_hz)
-    hearts = {"quick": 100, "compact": 500, "paper": 2000}[options.preset]
+    hearts = {"quick": 240, "compact": 600, "paper": 2000}[options.preset]
     return ECGCohortConfig(hearts, 10, sampling_hz, seed=options.seed)
 
 

@@ -17,8 +17,11 @@ from kecgi.models.ecg_networks import (
     Critic,
     Pulse2PulseGenerator,
     WaveGANGenerator,
+    fitting_strides,
 )
 from kecgi.models.latent import count, in_batches
+
+PRESETS = {"tiny": {"size": 10}, "compact": {"size": 20}, "paper": {}}
 
 
 class ECGGAN(GeneratesRecords, AdversarialModel):
@@ -97,6 +100,18 @@ class ECGGAN(GeneratesRecords, AdversarialModel):
         known = len(self.classes) if critic == "projection" else 0
         self.critic = Critic(known, length, size, self.critic_strides, name="critic")
         self.built = True
+
+    @classmethod
+    def from_preset(cls, preset: str, classes: Sequence[str], length: int = 5000, **changes):
+        """Return a model of a named size: "tiny" (tests), "compact" or "paper".
+
+        Records shorter than the paper's have a critic of fewer convolutions. Keyword arguments
+        change single settings.
+        """
+        if preset not in PRESETS:
+            raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
+        settings = PRESETS[preset] | {"critic_strides": fitting_strides(length)} | changes
+        return cls(classes, length, **settings)
 
     @staticmethod
     def paper_optimizers() -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:

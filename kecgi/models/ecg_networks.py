@@ -17,6 +17,7 @@ STAGES = 6
 CRITIC_STRIDES = (2, 2, 2, 2, 4, 4, 4)
 CRITIC_WIDTHS = (1, 2, 5, 10, 20, 25, 100)  # times the size
 REACH = 2
+LEAST_SAMPLES = 4
 SHORT = 128  # samples up to which windows and a product are the faster convolution
 
 
@@ -53,6 +54,22 @@ def critic_lengths(length: int, strides: Sequence[int]) -> list[int]:
             f"the critic's strides {tuple(strides)} leave no sample: give fewer or smaller ones"
         )
     return lengths
+
+
+def fitting_strides(length: int) -> tuple[int, ...]:
+    """Return as many of the paper's strides as leave four samples after the last convolution.
+
+    Examples
+    --------
+    >>> fitting_strides(1000)
+    (2, 2, 2, 2, 4, 4)
+    """
+    strides = CRITIC_STRIDES[:1]
+    for stride in CRITIC_STRIDES[1:]:
+        if (critic_lengths(length, strides)[-1] - 3) // stride + 1 < LEAST_SAMPLES:
+            break
+        strides += (stride,)
+    return strides
 
 
 class ClassOffset(layers.Layer):
