@@ -80,7 +80,7 @@ class ScoreTable:
         for line in lines:
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:  # cut while it was written
+            except json.JSONDecodeError:  # empty, or cut while it was written
                 continue
             self.scores[Arm(**row["arm"])] = row["scores"]
 
@@ -89,8 +89,9 @@ class ScoreTable:
         if arm not in self.scores:
             self.scores[arm] = {name: np.asarray(v).tolist() for name, v in compute().items()}
             with self.path.open("a") as file:
-                # a line that was cut ends here, and the next begins
-                file.write(json.dumps({"arm": asdict(arm), "scores": self.scores[arm]}) + "\n")
+                # begins a line of its own, also where the last one was cut
+                row = {"arm": asdict(arm), "scores": self.scores[arm]}
+                file.write("\n" + json.dumps(row))
         return self.scores[arm]
 
 
@@ -159,8 +160,20 @@ def projected(
     )
 
 
+def plausibility(known: EGMRecordings) -> dict[str, Plausibility]:
+    """Measure what is plausible in each rhythm, by its name."""
+    parts = {name: known.of(name) for name in known.names}
+    return {
+        name: Plausibility.fit(own.windows_mv, own.per_window(own.simulation), own.sampling_hz)
+        for name, own in parts.items()
+    }
+
+
 def select(
-    rule: str, made: Mapping[str, np.ndarray], known: EGMRecordings, count: int
+    rule: str,
+    made: Mapping[str, np.ndarray],
+    plausible: Mapping[str, Plausibility],
+    count: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Select generated windows, rhythms by turns, so that the first few are a smaller selection.
 
@@ -170,8 +183,8 @@ def select(
         One of `RULES`.
     made : mapping of str to (n, node, time) array
         Generated windows in mV by the name of their rhythm.
-    known : EGMRecordings
-        What the generator was trained on.
+    plausible : mapping of str to Plausibility
+        What each rhythm is like where the generator was trained, in the order of its rhythms.
     count : int
         Windows.
 
@@ -180,7 +193,7 @@ def select(
     windows_mv : ndarray, shape (n, node, time)
         So many, or as many as the rule lets pass.
     rhythm : ndarray of int, shape (n,)
-        Indices into ``known.names``.
+        Place of each window's in the order of rhythms.
 
     Raises
     ------
@@ -191,18 +204,15 @@ def select(
         raise ValueError(f"rule is {rule!r}, expected one of {RULES}")
     each = -(-count // len(made))
     kept = []
-    for name, windows in made.items():
-        own = known.of(name)
+    for label, (name, rule_of) in enumerate(plausible.items()):
+        windows = made[name]
         if rule == "nearest":
-            best = nearest_to_training(windows, own.windows_mv, min(each, len(windows)))
+            best = nearest_to_training(windows, rule_of.training_mv, min(each, len(windows)))
         elif rule == "plausible":
-            simulation = own.per_window(own.simulation)
-            best = Plausibility.fit(own.windows_mv, simulation, own.sampling_hz).select(
-                windows, each
-            )
+            best = rule_of.select(windows, each)
         else:
             best = np.arange(min(each, len(windows)))
-        kept.append([(windows[i], known.names.index(name)) for i in best])
+        kept.append([(windows[i], label) for i in best])
     turns = [own[i] for i in range(each) for own in kept if i < len(own)][:count]
     if not turns:
         return next(iter(made.values()))[:0], np.zeros(0, int)
@@ -258,7 +268,7 @@ class Learner:
         for variable, value in zip(self._variables(), self.beginning, strict=True):
             variable.assign(value)
         crops = PairCrops(pairs, self.samples, self.batch_size, self.steps, seed=self.seed)
-        self.model.fit(crops, epochs=1, verbose=0)
+        self.model.fit(crops, epochs=1, shuffle=False, verbose=0)
         return self.model
 
     def _variables(self) -> list:

@@ -22,6 +22,7 @@ of a seed begins from the same weights and makes as many steps. Amplitudes are r
 """
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ PAIRED = {"quick": 4, "paper": 12}
 """Simulations of each rhythm whose potentials are known."""
 
 TORSOS = 2
-POOL = {"quick": 16, "paper": 48}
+POOL = {"quick": 16, "paper": 28}
 """Windows of each rhythm that are generated, to select from."""
 
 TRAINING = {
@@ -52,6 +53,20 @@ GENERATORS = {
 """Training of generators where none are given: minutes; `egm_vae.py` trains them for longer."""
 
 VAE = {"latent_dim": 250, "beta": 1e-3, "free_bits": 2.0}
+
+
+LABELS = {
+    "network": "network, k = 0",
+    "linear": "linear regression",
+    "tikhonov_zero": "Tikhonov, order 0",
+    "tikhonov_smooth": "Tikhonov, least bending",
+    "plausible": "Plausible",
+    "nearest": "Nearest to training",
+    "none": "Not selected",
+    "vae": "VAE",
+    "flow": "flow",
+    "real": "real, control",
+}
 
 
 @dataclass(frozen=True)
@@ -107,22 +122,26 @@ def main(options: AugmentationOptions) -> None:
         identity = {**settings, "cohort": cohort.digest, "seed": options.seed}
         identity |= {name: fingerprint(model) for name, model in generators.items()}
         table = augmentation.ScoreTable(run.folder, identity)
-        learners, pools = {}, {}
+        plausible = augmentation.plausibility(known)
+        learners = {}
+
+        @cache
+        def made(generator, seed):
+            if generator == "real":
+                return shuffled(spare, seed)
+            count = POOL[options.preset]
+            return egm_training.generate(generators[generator], known, count, 1000 + seed)
+
+        @cache
+        def chosen(generator, rule, seed):
+            """Windows and their rhythm: the most that are ever added, of which arms take some."""
+            return augmentation.select(rule, made(generator, seed), plausible, max(added))
 
         def windows(arm):
-            """Windows of an arm and their rhythm: the first of the most that are ever added."""
-            key = (arm.generator, arm.rule, arm.seed)
             if arm.added == 0:
                 return (), ()
-            if key not in pools:
-                if arm.generator == "real":
-                    made = shuffled(spare, arm.seed)
-                else:
-                    made = egm_training.generate(
-                        generators[arm.generator], known, POOL[options.preset], 1000 + arm.seed
-                    )
-                pools[key] = augmentation.select(arm.rule, made, known, max(added))
-            return pools[key][0][: arm.added], pools[key][1][: arm.added]
+            egm_mv, rhythm = chosen(arm.generator, arm.rule, arm.seed)
+            return egm_mv[: arm.added], rhythm[: arm.added]
 
         def trained(arm):
             """Train one arm and judge it."""
@@ -153,11 +172,11 @@ def main(options: AugmentationOptions) -> None:
                 {name: float(np.mean(values)) for name, values in scores.items()},
             )
 
-        classical = {
+        rivals = {
             name: augmentation.classical_scores(cohort, asked, TORSOS, penalty)
             for name, penalty in (("tikhonov_zero", "zero"), ("tikhonov_smooth", "smooth"))
         }
-        classical["linear"] = augmentation.linear_scores(real, scale, asked)
+        rivals["linear"] = augmentation.linear_scores(real, scale, asked)
         kinds = list(dict.fromkeys((a.generator, a.rule, a.added) for a in arms if a.added))
         kinds = [kind for kind in kinds if all(Arm(*kind, seed) in arms for seed in seeds)]
         summary = {
@@ -168,7 +187,7 @@ def main(options: AugmentationOptions) -> None:
         names = {cohort.rhythm_names[r]: rhythm == r for r in np.unique(rhythm)}
         baseline = augmentation.baseline(table, seeds, "spearman")
         reached = {"network": baseline.mean(axis=0)}
-        reached |= {name: scores["spearman"] for name, scores in classical.items()}
+        reached |= {name: scores["spearman"] for name, scores in rivals.items()}
         by_rhythm_reached = {
             method: {name: float(values[own].mean()) for name, own in names.items()}
             for method, values in reached.items()
@@ -183,7 +202,7 @@ def main(options: AugmentationOptions) -> None:
                     "correlation": float(scores["spearman"].mean()),
                     "pearson": float(scores["pearson"].mean()),
                 }
-                for name, scores in classical.items()
+                for name, scores in rivals.items()
             },
             "by_rhythm": by_rhythm_reached,
             "projection": fidelity,
@@ -200,8 +219,14 @@ def main(options: AugmentationOptions) -> None:
                 )
             },
         }  # fmt: skip
-        panels = augmentation.by_panel(summary["spearman"], kinds, added)
-        run.conclude({"gains": figures.augmentation_gains(added, panels, by_rhythm_reached)})
+        panels = {
+            LABELS[rule]: {LABELS[generator]: line for generator, line in panel.items()}
+            for rule, panel in augmentation.by_panel(
+                summary["spearman"], kinds, sorted(added)
+            ).items()
+        }
+        shown = {LABELS[method]: values for method, values in by_rhythm_reached.items()}
+        run.conclude({"gains": figures.augmentation_gains(sorted(added), panels, shown)})
 
 
 def first_of_each(rhythm, simulations, count):

@@ -71,9 +71,9 @@ def study():
     more = {"new": moving(rng, 24, (2, 3)), "old": moving(rng, 24, (0, 1))}
     scale = PairScale.fit(real)
     known, scores = scale.apply(real), {}
-    for seed in range(3):
+    for seed in range(2):
         learner = Learner(
-            5, seed, samples=12, batch_size=16, steps=35, learning_rate=1e-2, lead_rings=4,
+            5, seed, samples=12, batch_size=16, steps=24, learning_rate=1e-2, lead_rings=4,
             leads_per_ring=4, filters=4, lstm_units=12, beta=1e-4,
         )  # fmt: skip
         for name in ("none", "new", "old", "again"):
@@ -87,8 +87,8 @@ def study():
 
 
 def test_a_study_finds_the_gain_that_is_there_and_no_other(study):
-    arms = np.array([[study[name, s] for s in range(3)] for name in ("new", "old")])
-    baseline = np.array([study["none", s] for s in range(3)])
+    arms = np.array([[study[name, s] for s in range(2)] for name in ("new", "old")])
+    baseline = np.array([study["none", s] for s in range(2)])
     found = paired_gains(arms, baseline, rng=np.random.default_rng(0))
     assert found.low_all[0] > 0.1
     assert found.low_all[1] < 0.05
@@ -106,7 +106,7 @@ def test_the_linear_reading_reads_what_is_linear():
 
 def test_every_arm_begins_anew(study):
     """Trained again after others, a set gives the same network."""
-    for seed in range(3):
+    for seed in range(2):
         np.testing.assert_allclose(study["again", seed], study["none", seed], atol=1e-5)
     assert not np.allclose(study["none", 0], study["none", 1], atol=1e-3)
 
@@ -125,7 +125,7 @@ def test_scores_are_kept_and_computed_once(tmp_path):
     resumed.get(other, lambda: {"spearman": np.array([0.1])})
     assert set(ScoreTable(tmp_path, {"steps": 3}).scores) == {arm, other}
     assert not ScoreTable(tmp_path, {"steps": 4}).scores
-    assert json.loads(table.path.read_text().splitlines()[0])["scores"] == first
+    assert json.loads(table.path.read_text().splitlines()[1])["scores"] == first
 
 
 def test_selections_are_nested_and_take_turns():
@@ -146,18 +146,19 @@ def test_selections_are_nested_and_take_turns():
         name: np.swapaxes(np.concatenate([waves(6, hz), egm[at : at + 2], 9 * waves(2, hz)]), 1, 2)
         for name, hz, at in (("slow", 3.0, 0), ("fast", 7.0, 8))
     }
+    plausible = augmentation.plausibility(known)
     for rule in augmentation.RULES:
-        windows, rhythm = augmentation.select(rule, made, known, 5)
+        windows, rhythm = augmentation.select(rule, made, plausible, 5)
         np.testing.assert_array_equal(rhythm, [0, 1, 0, 1, 0])
-        fewer, _ = augmentation.select(rule, made, known, 3)
+        fewer, _ = augmentation.select(rule, made, plausible, 3)
         np.testing.assert_array_equal(fewer, windows[:3])
-    copies = augmentation.select("nearest", made, known, 4)[0]
+    copies = augmentation.select("nearest", made, plausible, 4)[0]
     np.testing.assert_allclose(copies[0], np.swapaxes(egm[:1], 1, 2)[0], atol=1e-6)
     # copies and windows of nine times the size are not plausible
-    assert len(augmentation.select("plausible", made, known, 20)[0]) <= 12
-    assert len(augmentation.select("none", made, known, 20)[0]) == 20
+    assert len(augmentation.select("plausible", made, plausible, 20)[0]) <= 12
+    assert len(augmentation.select("none", made, plausible, 20)[0]) == 20
     with pytest.raises(ValueError, match="rule is 'best', expected one of"):
-        augmentation.select("best", made, known, 3)
+        augmentation.select("best", made, plausible, 3)
 
 
 def test_what_is_best_leaves_the_control_out():
