@@ -347,12 +347,19 @@ def baseline(table: ScoreTable, seeds: Sequence[int], metric: str) -> np.ndarray
 
 
 def compare(
-    table: ScoreTable, kinds: Sequence[tuple[str, str, int]], seeds: Sequence[int], metric: str
+    table: ScoreTable,
+    kinds: Sequence[tuple[str, str, int]],
+    seeds: Sequence[int],
+    metric: str,
+    cases: slice | np.ndarray = slice(None),
 ) -> Gains:
-    """Gains of kinds of arms (generator, rule, number added) over nothing added, by `metric`."""
+    """Gains of kinds of arms (generator, rule, number added) over nothing added, by `metric`.
+
+    Of all cases, or of some, such as those of one rhythm.
+    """
     scores = [[table.scores[Arm(*kind, seed)][metric] for seed in seeds] for kind in kinds]
-    rng = np.random.default_rng(0)
-    return paired_gains(scores, baseline(table, seeds, metric), rng=rng)
+    before, rng = baseline(table, seeds, metric), np.random.default_rng(0)
+    return paired_gains(np.array(scores)[..., cases], before[:, cases], rng=rng)
 
 
 def best(gains: Gains, kinds: Sequence[tuple[str, str, int]]) -> dict[str, str | float]:

@@ -41,7 +41,7 @@ def small(store, monkeypatch):
 def study(small, monkeypatch):
     module = load("egm_augmentation")
     for name, value in {
-        "ADDED": (2, 3), "PAIRED": 1, "POOL": 6,
+        "ADDED": (2, 3), "PAIRED": 1, "POOL": 12,
         "TRAINING": {"samples": 32, "batch_size": 4, "steps": 2, "learning_rate": 1e-3},
         "GENERATORS": {"vae": {"epochs": 1}, "flow": {"epochs": 1, "every": 40}},
     }.items():  # fmt: skip
