@@ -40,7 +40,7 @@ PROPORTIONS = {
 }
 FRACTIONS = {"quick": (1.0,), "compact": (0.1, 1.0), "paper": (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)}
 SEEDS = {"quick": 1, "compact": 3, "paper": 5}
-GENERATOR = {"quick": ("tiny", 60), "compact": ("compact", 1000), "paper": ("paper", 200_000)}
+GENERATOR = {"quick": ("tiny", 60), "compact": ("tiny", 400), "paper": ("paper", 200_000)}
 GENERATOR_BATCH, GENERATOR_RATE, CLIP = 16, 6e-3, 2000.0  # as in ecg_nvae.py
 
 
