@@ -135,7 +135,7 @@ def main(options: CompletionOptions) -> None:
         shown = {
             "training": review.training_figure(history),
             "comparison": comparison(run.headline),
-            "completed": completion_figure(test, made["wear_ecg"], hz),
+            "completed": completion_figure(store, split.test, test, made["wear_ecg"]),
         }
         export(run.folder / "completed", store, split.test[:EXPORTED], made["wear_ecg"])
 
@@ -152,7 +152,7 @@ def main(options: CompletionOptions) -> None:
             run.headline["real"] |= {"records": len(rows), "left_out": len(real) - len(rows)}
             shown |= {
                 "real_comparison": comparison(run.headline["real"]),
-                "real_completed": completion_figure(test, made["wear_ecg"], hz),
+                "real_completed": completion_figure(real, rows, test, made["wear_ecg"]),
             }
             export(run.folder / "completed-real", real, rows, made["wear_ecg"])
         run.conclude(shown, model, {"ecg": store.load(split.test[:2])["ecg_mv"]})
@@ -246,13 +246,15 @@ def comparison(headline: dict):
     return figures.model_comparison(table, labels, ["WearECG"])
 
 
-def completion_figure(true: np.ndarray, made: np.ndarray, hz: float):
+def completion_figure(store, rows: np.ndarray, true: np.ndarray, made: np.ndarray):
     """Show the record of median error."""
     from kecgi import figures
 
     error = np.square(made - true).mean(axis=(1, 2))
     shown = np.argsort(error)[len(error) // 2]
-    return figures.ecg_completion(true[shown], made[shown], hz)
+    names = ", ".join(store.schema.decode(store.labels[rows[shown]])) or "no label"
+    title = f"{'Simulated' if store.simulated else 'Recorded'}: {names}; the record of median error"
+    return figures.ecg_completion(true[shown], made[shown], store.config.sampling_hz, title=title)
 
 
 def export(folder, store, rows: np.ndarray, ecg_mv: np.ndarray) -> None:

@@ -108,6 +108,7 @@ def ecg_completion(
     given: Sequence[str] = ("II", "V1", "V5"),
     *,
     seconds: float = 2.5,
+    title: str = "",
 ) -> Figure:
     """Compare true leads (red) with completed ones (blue), all 12 over the same first seconds.
 
@@ -121,6 +122,8 @@ def ecg_completion(
         Leads that the model was given; their names are marked.
     seconds : float
         Length that is shown.
+    title : str
+        Text above, such as whether the ECG is simulated or recorded.
 
     Returns
     -------
@@ -154,6 +157,7 @@ def ecg_completion(
             name = f"{lead} (given)" if lead in given else lead
             axes.text(column * panel_mm + 1.5, zero + 8, name, fontsize=8)
     figure.legend(loc="upper right", ncols=2)
+    figure.text(4 / width_mm, 1 - 2 / (height_mm + 8), title, va="top")
     return figure
 
 
