@@ -281,26 +281,24 @@ def scores_of(model: BSPMToEGM, scale: PairScale, pairs: EGMPairs) -> dict[str, 
     return by_simulation(pairs, np.swapaxes(scale.signals(found), 1, 2))
 
 
-def linear_scores(
-    known: Mapping[str, np.ndarray], scale: PairScale, asked: EGMPairs
-) -> dict[str, np.ndarray]:
-    """Correlations of a ridge regression of each sample of the electrograms on the leads around it.
+def linear_moments(pairs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return what a linear regression needs of pairs; that of more pairs is the sum of both.
 
-    Parameters
-    ----------
-    known : mapping of str to ndarray
-        As from `kecgi.data.egm_pairs.PairScale.apply`.
-    scale : PairScale
-    asked : EGMPairs
-        What is reconstructed.
+    It reads each sample of the electrograms from the leads at that time and around it.
     """
-    square = product = 0.0
-    for i in range(0, len(known["bspm"]), ROWS):
-        seen = _around(known["bspm"][i : i + ROWS])
-        seen, egm = (x.reshape(-1, x.shape[2]) for x in (seen, known["egm"][i : i + ROWS]))
-        square, product = square + seen.T @ seen, product + seen.T @ egm
-    square = square + RIDGE * np.trace(square) / len(square) * np.eye(len(square))
-    weights = np.linalg.solve(square, product)
+    total = 0.0
+    for i in range(0, len(pairs["bspm"]), ROWS):
+        seen = _around(pairs["bspm"][i : i + ROWS])
+        seen, egm = (x.reshape(-1, x.shape[2]) for x in (seen, pairs["egm"][i : i + ROWS]))
+        total = total + seen.T @ np.concatenate([seen, egm], axis=1)
+    return total
+
+
+def linear_scores(moments: np.ndarray, scale: PairScale, asked: EGMPairs) -> dict[str, np.ndarray]:
+    """Correlations of the ridge regression that `linear_moments` belong to."""
+    size = len(moments)
+    square, product = moments[:, :size], moments[:, size:]
+    weights = np.linalg.solve(square + RIDGE * np.trace(square) / size * np.eye(size), product)
     parts = (scale.bspm(asked.bspm_mv[i : i + ROWS]) for i in range(0, len(asked), ROWS))
     found = np.concatenate([_around(part) @ weights for part in parts])
     return by_simulation(asked, np.swapaxes(scale.signals(found), 1, 2))

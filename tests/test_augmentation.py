@@ -94,14 +94,16 @@ def test_a_study_finds_the_gain_that_is_there_and_no_other(study):
     assert found.low_all[1] < 0.05
 
 
-def test_the_linear_reading_reads_what_is_linear():
+def test_a_linear_regression_reads_what_is_linear():
     rng = np.random.default_rng(4)
-    real, asked = moving(rng, 30, (0, 1, 2, 3)), moving(rng, 10, (0, 1, 2, 3))
-    scale = PairScale.fit(real, 1e-6)
-    scores = augmentation.linear_scores(scale.apply(real), scale, asked)
-    assert scores["pearson"].shape == (10,) and scores["pearson"].mean() > 0.8
-    unknown = augmentation.linear_scores(scale.apply(moving(rng, 30, (0, 1))), scale, asked)
-    assert unknown["pearson"].mean() < scores["pearson"].mean() - 0.2
+    some, asked = moving(rng, 30, (0, 1)), moving(rng, 10, (0, 1, 2, 3))
+    scale = PairScale.fit(asked, 1e-6)
+    first, more = (
+        augmentation.linear_moments(scale.apply(p)) for p in (some, moving(rng, 30, (2, 3)))
+    )
+    before, after = (augmentation.linear_scores(m, scale, asked) for m in (first, first + more))
+    assert after["pearson"].shape == (10,) and after["pearson"].mean() > 0.8
+    assert before["pearson"].mean() < after["pearson"].mean() - 0.2
 
 
 def test_every_arm_begins_anew(study):
