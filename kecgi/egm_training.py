@@ -32,6 +32,7 @@ def train_vae(
     batch_size: int = 8,
     learning_rate: float = 3e-3,
     validation: EGMRecordings | None = None,
+    start: EGMVAE | None = None,
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = 0,
@@ -54,6 +55,8 @@ def train_vae(
         The first.
     validation : EGMRecordings, optional
         What the losses are followed on.
+    start : EGMVAE, optional
+        A trained VAE-S that a VAE-C begins as, see `EGMVAE.start_from`.
     seed : int
         Seed of windows and noise.
     callbacks, verbose
@@ -76,6 +79,8 @@ def train_vae(
         known.samples, known.egm.shape[-1], known.names, sampling_hz=known.sampling_hz,
         warmup_steps=int(WARMUP * steps), seed=seed, **options,
     )  # fmt: skip
+    if start is not None:
+        vae.start_from(start)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.05)
     vae.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), jit_compile=JIT)
     history = vae.fit(

@@ -187,6 +187,34 @@ class EGMVAE(VariationalModel):
         )
         return keras.optimizers.Adam(rate, global_clipnorm=1.0)
 
+    def start_from(self, other: "EGMVAE") -> None:
+        """Take over another model's encoder and decoder, such as a VAE-S's for a VAE-C.
+
+        What the decoder makes of a rhythm that the other does not know starts at nothing.
+
+        Raises
+        ------
+        ValueError
+            Where the two differ in more than their rhythms.
+        """
+        ours, theirs = (m.encoder.weights + m.decoder.weights for m in (self, other))
+        known = {m: len(m.rhythms) if m.conditional else 0 for m in (self, other)}
+        more = known[self] - known[other]
+        fits = len(ours) == len(theirs) and all(
+            sorted(np.subtract(a.shape, b.shape))
+            in ([0] * len(a.shape), [0] * (len(a.shape) - 1) + [more])
+            for a, b in zip(ours, theirs, strict=True)
+        )
+        if more < 0 or not fits:
+            raise ValueError(
+                f"{other.name} is of another size, layout or set of rhythms; expected a model that "
+                "differs in knowing fewer rhythms alone"
+            )
+        for a, b in zip(ours, theirs, strict=True):
+            value = np.zeros(a.shape, "float32")
+            value[tuple(map(slice, b.shape))] = ops.convert_to_numpy(b)
+            a.assign(value)
+
     def check_inputs(self, inputs):
         """Raise unless ``inputs`` is a dict with the model's keys and shapes."""
         if not isinstance(inputs, dict):
