@@ -136,8 +136,6 @@ def trained_judge(store: ECGStore, rows: np.ndarray, size: JudgeSize, seed: int)
     Judge or None
         None where records are too few: where no class has cases and others both.
     """
-    from kecgi.judge import Judge
-
     if len(np.unique(store.group[rows])) < 2:
         return None
     own = by_anatomy(store.group[rows], (0.75, 0.0, 0.25), seed)
@@ -145,6 +143,8 @@ def trained_judge(store: ECGStore, rows: np.ndarray, size: JudgeSize, seed: int)
     labels = [part["labels"] >= 0.5 for part in parts]
     if not all((x.any(axis=0) & ~x.all(axis=0)).any() for x in labels):
         return None
+    from kecgi.judge import Judge  # imports Keras
+
     judge = Judge(len(store.schema), store.config.samples, size)
     known, asked = ((part["ecg_mv"], part["labels"]) for part in parts)
     judge.train(*known, validation=asked, seed=seed)
