@@ -93,6 +93,7 @@ def posterior_on_voxels(
             cohort, own, len(own), tokens=model.tokens, disturbance=disturbance, seed=seed
         ).all()
         true_parts.append(batch.pop("activation_ms")[:, model.tokens :])
+        batch.pop("true_points_mm", None)
         # the draws of a heart don't depend on which other hearts are judged
         drawn_parts.append(model.sample(batch, draws, seed + int(heart))[..., model.tokens :])
     longest = max(part.shape[-1] for part in true_parts)

@@ -22,13 +22,19 @@ TRAINED_FOR = {
         "snr_db": (15.0, 40.0),
         "lost": (0.0, 0.5),
         "shift_mm": (0.0, 12.0),
-        "turn_deg": (0.0, 12.0),
+        "turn_deg": (0.0, 15.0),
     },
 }
 BATCH = 16
 SIZES = {
     "quick": {"tokens": 64, "units": 64, "condition_blocks": 2, "generator_blocks": 1},
-    "paper": {"tokens": 128, "units": 96, "condition_blocks": 3, "generator_blocks": 2},
+    "paper": {
+        "tokens": 128,
+        "units": 96,
+        "condition_blocks": 4,
+        "generator_blocks": 1,
+        "alignments": 2,
+    },
 }
 EPOCHS = {"quick": 10, "paper": 10}
 DRAWS = {"quick": 19, "paper": 19}

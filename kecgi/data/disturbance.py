@@ -57,6 +57,11 @@ class Disturbance:
                     "the low end of a range first"
                 )
 
+    @property
+    def misplaces(self) -> bool:
+        """Whether hearts are moved or turned."""
+        return bool(self.shift_mm or self.turn_deg)
+
     def apply(
         self, points_mm: np.ndarray, bspm_mv: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +87,7 @@ class Disturbance:
             bspm_mv = add_noise(bspm_mv, _draw(self.snr_db, rng), rng)
         if self.lost:
             bspm_mv = lose_electrodes(bspm_mv, _draw(self.lost, rng), rng)
-        if self.shift_mm or self.turn_deg:
+        if self.misplaces:
             shift, turn = _draw(self.shift_mm, rng), _draw(self.turn_deg, rng)
             points_mm = misplace(points_mm, shift, turn, rng)
         return points_mm, bspm_mv

@@ -14,9 +14,10 @@ class PointBatches(CaseBatches):
     """Points, electrodes, potentials and activation times as a dict, for `ActivationPosterior`.
 
     The keys are "points_mm" (batch, tokens + points, 3), "activation_ms" (batch, tokens + points),
-    "electrodes_mm" (batch, electrode, 3) and "bspm_mv" (batch, electrode, time). The first points
-    are the heart's tokens, spread evenly over its tissue; the others are drawn at random, or are
-    all its voxels in the order of the mask.
+    "electrodes_mm" (batch, electrode, 3) and "bspm_mv" (batch, electrode, time); where the
+    disturbance misplaces hearts also "true_points_mm", shaped as "points_mm". The first points are
+    the heart's tokens, spread evenly over its tissue; the others are drawn at random, or are all
+    its voxels in the order of the mask.
 
     Parameters
     ----------
@@ -83,15 +84,19 @@ class PointBatches(CaseBatches):
 
     def example(self, case, item, rng) -> dict[str, np.ndarray]:
         """Disturb the case and choose points."""
-        places, bspm = self.disturbance.apply(case["places"], case["bspm"], rng)
+        true = case["places"]
+        places, bspm = self.disturbance.apply(true, case["bspm"], rng)
         voxels = len(places)
         others = (
             np.arange(voxels) if self.points is None else rng.integers(voxels, size=self.points)
         )
         chosen = np.concatenate([case["tokens"], others])
-        return {
+        example = {
             "points_mm": places[chosen],
             "activation_ms": case["activation"][chosen],
             "electrodes_mm": case["electrodes"],
             "bspm_mv": bspm,
         }
+        if self.disturbance.misplaces:
+            example["true_points_mm"] = true[chosen]
+        return example

@@ -4,8 +4,6 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kecgi.layers.point_attention import squared_distances
-
 
 @keras.saving.register_keras_serializable(package="kecgi")
 class PointReadout(layers.Layer):
@@ -35,7 +33,7 @@ class PointReadout(layers.Layer):
         self.widths = tuple(float(w) for w in widths)
         policy = self.dtype_policy
         self.offer = layers.Dense(units * len(self.widths), dtype=policy, name="offer")
-        self.plane = layers.Dense(4 * outputs, dtype="float32", name="plane")
+        self.planes = PlaneReadout(outputs, name="planes")
         self.hidden = [
             layers.Dense(units, activation="silu", dtype=policy, name=f"hidden_{i}")
             for i in range(2)
@@ -45,7 +43,7 @@ class PointReadout(layers.Layer):
     def build(self, points_shape, places_shape, features_shape):
         """Build the dense layers."""
         self.offer.build(features_shape)
-        self.plane.build(features_shape)
+        self.planes.build(points_shape, places_shape, features_shape)
         gathered = self.units * len(self.widths) + 3 + self.outputs
         self.hidden[0].build((None, None, gathered))
         self.hidden[1].build((None, None, self.units))
@@ -55,11 +53,22 @@ class PointReadout(layers.Layer):
         )
 
     def weights_of(self, points, places):
-        """Weight of each place at each point, (batch, heads, points, places), sums of 1."""
+        """Weight of each place at each point, (batch, points, heads, places), sums of 1.
+
+        The squared distances' part that all places share cancels, and the rest is one product.
+        """
         start = ops.convert_to_tensor(np.square(self.widths), "float32")
-        inverse = ops.exp(-2.0 * self.log_width) / start
-        near = squared_distances(points, places)[:, None]
-        return ops.softmax(-0.5 * near * inverse[:, None, None], axis=-1)
+        inverse = (ops.exp(-2.0 * self.log_width) / start)[:, None]
+        # about the places' own centre, where numbers are small
+        centre = ops.mean(places, axis=1, keepdims=True)
+        points, places = points - centre, places - centre
+        level = -0.5 * ops.sum(ops.square(places), axis=-1)[:, None] * inverse
+        slope = places[:, None] * inverse[..., None]
+        heads, number = len(self.widths), ops.shape(places)[1]
+        slope = ops.reshape(slope, (-1, heads * number, 3))
+        score = ops.matmul(points, ops.transpose(slope, (0, 2, 1)))
+        score = ops.reshape(score, (-1, ops.shape(points)[1], heads, number))
+        return ops.softmax(score + level[:, None], axis=-1)
 
     def call(self, points, places, features, weights=None):
         """Read (batch, points, outputs) at points (batch, points, 3).
@@ -67,18 +76,9 @@ class PointReadout(layers.Layer):
         Points and places of one heart, with a batch of 1, serve any number of feature sets. Give
         the weights where they are at hand from `weights_of`.
         """
-        count, number = ops.shape(points)[1], ops.shape(places)[1]
         if weights is None:
             weights = self.weights_of(points, places)
-        planes = ops.reshape(self.plane(features), (-1, number, self.outputs, 4))
-        slope = planes[..., 1:]
-        level = planes[..., 0] - ops.sum(slope * places[:, :, None], axis=-1)
-        mean = ops.matmul(
-            weights[:, 0],
-            ops.concatenate([level, ops.reshape(slope, (-1, number, 3 * self.outputs))], axis=-1),
-        )
-        slope = ops.reshape(mean[..., self.outputs :], (-1, count, self.outputs, 3))
-        estimate = mean[..., : self.outputs] + ops.sum(slope * points[:, :, None], axis=-1)
+        estimate = self.planes(points, places, features, weights)
         hidden = self._first_hidden(points, weights, estimate, features)
         return estimate + self.correct(self.hidden[1](hidden))
 
@@ -99,7 +99,7 @@ class PointReadout(layers.Layer):
         of_offer = ops.reshape(of_offer, (heads, self.units, self.units))
         offered = ops.matmul(ops.transpose(offered, (0, 2, 1, 3)), of_offer)
         offered = ops.reshape(offered, (-1, heads * number, self.units))
-        joined = ops.reshape(ops.transpose(weights, (0, 2, 1, 3)), (-1, count, heads * number))
+        joined = ops.reshape(weights, (-1, count, heads * number))
         gathered = ops.matmul(ops.cast(joined, self.compute_dtype), offered)
         own = ops.matmul(ops.cast(points, self.compute_dtype), of_points)
         guess = ops.matmul(ops.cast(estimate, self.compute_dtype), of_estimate)
@@ -112,3 +112,52 @@ class PointReadout(layers.Layer):
             "units": self.units,
             "widths": self.widths,
         }
+
+
+@keras.saving.register_keras_serializable(package="kecgi")
+class PlaneReadout(layers.Layer):
+    """Read values at points as the weighted mean of planes through the places nearby.
+
+    Each place offers a value and a gradient per output. Sets of features share all but one product
+    of matrices, so many are read at about the price of one.
+
+    Parameters
+    ----------
+    outputs : int
+        Values at a point.
+    """
+
+    def __init__(self, outputs: int, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.outputs = outputs
+        self.plane = layers.Dense(4 * outputs, dtype="float32", name="plane")
+
+    def build(self, points_shape, places_shape, features_shape):
+        """Build the dense layer."""
+        self.plane.build(features_shape)
+
+    def call(self, points, places, features, weights):
+        """Read (batch, points, outputs) at points (batch, points, 3).
+
+        The weights are those of `PointReadout.weights_of`, of which the first head's are taken.
+        Points, places and weights of one heart, with a batch of 1, serve any number of feature
+        sets.
+        """
+        count, number, size = ops.shape(points)[1], ops.shape(places)[1], self.outputs
+        planes = ops.reshape(self.plane(features), (-1, number, size, 4))
+        slope = planes[..., 1:]
+        level = planes[..., 0] - ops.sum(slope * places[:, :, None], axis=-1)
+        # (batch, places, sets, values and gradients): the sets of one heart go side by side
+        planes = ops.concatenate([level[..., None], slope], axis=-1)
+        shared = weights.shape[0] == 1
+        planes = ops.transpose(planes, (1, 0, 2, 3))[None] if shared else planes[:, :, None]
+        sets = ops.shape(planes)[2]
+        flat = ops.reshape(planes, (-1, number, sets * size * 4))
+        mean = ops.reshape(ops.matmul(weights[:, :, 0], flat), (-1, count, sets * size, 4))
+        values = mean[..., 0] + ops.sum(mean[..., 1:] * points[:, :, None], axis=-1)
+        values = ops.reshape(values, (-1, count, sets, size))
+        return ops.transpose(values[0], (1, 0, 2)) if shared else values[:, :, 0]
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return super().get_config() | {"outputs": self.outputs}

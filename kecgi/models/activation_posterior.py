@@ -1,11 +1,21 @@
 """A posterior over activation maps of any heart, from any electrodes: kecgi's own model."""
 
+from functools import cached_property
+
 import keras
 import numpy as np
 from keras import layers, ops
 from scipy import special
 
-from kecgi.layers import DipoleSources, PointAttention, PointReadout, squared_distances
+from kecgi.layers import (
+    DipoleSources,
+    PlaneReadout,
+    PointAttention,
+    PointReadout,
+    RigidAlignment,
+    squared_distances,
+)
+from kecgi.models.backend import compiled
 from kecgi.models.latent import cases, count, in_batches
 from kecgi.models.training import VariationalModel, gaussian_kl
 
@@ -15,6 +25,9 @@ UNIT_MM = 50.0
 TYPICAL_MS, SPREAD_MS = 100.0, 50.0
 """Centre and scale of activation times that are 0 and 1 in the network."""
 
+MISPLACEMENT_WEIGHT = 0.1
+"""What a millimetre between the tokens' true and estimated places weighs in the loss, in nats."""
+
 MOST_CALIBRATED = 20_000
 """Points that the calibration looks at, at the most."""
 
@@ -23,7 +36,9 @@ AXES = {
     "electrodes_mm": ("cases", "electrodes", "coordinates"),
     "bspm_mv": ("cases", "electrodes", "samples"),
     "activation_ms": ("cases", "points"),
+    "true_points_mm": ("cases", "points", "coordinates"),
 }
+TRUTH = {"activation_ms", "true_points_mm"}
 """What the axes of the inputs count."""
 
 
@@ -38,21 +53,27 @@ class ActivationPosterior(VariationalModel):
     1. a classical inverse lifts the potentials to dipole sources at these points
        (`kecgi.layers.DipoleSources`), which brings in geometry as physics;
     2. attention between the points (`kecgi.layers.PointAttention`) turns local sources and the
-       heart's shape into features: the condition;
+       heart's shape into features: the condition. After each of the first ``alignments`` blocks the
+       heart is moved to where sources and shape agree (`kecgi.layers.RigidAlignment`), for it may
+       lie elsewhere than it is assumed to, and the sources are estimated again;
     3. a latent code, drawn from a learned prior p(z | BSPM, heart, electrodes), adds what the
        potentials leave open; in training it is drawn from q(z | activation, condition);
     4. every point reads location and scale of a Laplace distribution of its activation time
-       from the features nearby (`kecgi.layers.PointReadout`).
+       from the features nearby (`kecgi.layers.PointReadout`), and how the code changes them, in
+       which no dense layer has a part: so many draws cost little more than one.
 
     Inputs are dicts of ``"points_mm"`` (batch, points, 3), ``"electrodes_mm"``
     (batch, electrodes, 3), ``"bspm_mv"`` (batch, electrodes, time) and, for training and
-    evaluation, ``"activation_ms"`` (batch, points). ``call`` and ``predict`` return a dict of
-    ``"location_ms"`` and ``"scale_ms"`` (batch, points) and the code's ``"mean"`` and
-    ``"log_var"`` with those of the prior. Without ``"activation_ms"`` the code is drawn from the
-    prior. `sample` gives draws of whole maps.
+    evaluation, ``"activation_ms"`` (batch, points); where hearts are misplaced in training, also
+    ``"true_points_mm"``, the same points where they truly are. ``call`` and ``predict`` return a
+    dict of ``"location_ms"`` and ``"scale_ms"`` (batch, points), ``"placed_mm"``, the tokens where
+    the model thinks that they are, and the code's ``"mean"`` and ``"log_var"`` with those of the
+    prior. Without ``"activation_ms"`` the code is drawn from the prior. `sample` gives draws of
+    whole maps.
 
     The loss is the mean negative log likelihood of a point's time in ms, plus ``beta`` times the
-    divergence of the posterior from the learned prior. ``beta = 1/64`` makes it the usual bound of
+    divergence of the posterior from the learned prior, plus a tenth of the distance in mm of the
+    tokens from their true places, if these are given. ``beta = 1/64`` makes it the usual bound of
     a map that is worth 64 independent points: neighbours activate together.
 
     Parameters
@@ -65,6 +86,8 @@ class ActivationPosterior(VariationalModel):
         Features of a point and heads of the attention.
     condition_blocks, generator_blocks : int
         Attention blocks before and after the code is known.
+    alignments : int
+        How often the heart's place is estimated, at most ``condition_blocks``.
     latent_dim : int
         Size of the code.
     channels : int
@@ -93,6 +116,7 @@ class ActivationPosterior(VariationalModel):
         heads=8,
         condition_blocks=3,
         generator_blocks=2,
+        alignments=0,
         latent_dim=16,
         channels=48,
         beta=1 / 64,
@@ -100,7 +124,11 @@ class ActivationPosterior(VariationalModel):
         **kwargs,
     ):
         super().__init__(beta=beta, **kwargs)
-        self.samples, self.tokens = samples, tokens
+        if not 0 <= alignments <= condition_blocks:
+            raise ValueError(
+                f"alignments is {alignments}, expected 0 to condition_blocks={condition_blocks}"
+            )
+        self.samples, self.tokens, self.alignments = samples, tokens, alignments
         self.sampling_hz = float(sampling_hz)
         self.units, self.heads = units, heads
         self.condition_blocks, self.generator_blocks = condition_blocks, generator_blocks
@@ -127,11 +155,18 @@ class ActivationPosterior(VariationalModel):
         self.sources = DipoleSources(channels, name="sources")
         self.sources.build((None, tokens, 3), (None, None, 3), (None, None, samples))
         lifted = 3 * channels * len(self.sources.regularisation)
-        self.from_sources = dense(units, lifted, "from_sources")
+        self.from_sources = [
+            dense(units, lifted, f"from_sources_{i}") for i in range(1 + alignments)
+        ]
         self.from_place = [
             dense(units, 42, "from_place_0", "gelu"),
             dense(units, units, "from_place_1"),
         ]
+        self.align_norm = [norm(f"align_norm_{i}") for i in range(alignments)]
+        self.align = []
+        for i in range(alignments):
+            self.align.append(RigidAlignment(UNIT_MM, name=f"align_{i}"))
+            self.align[-1].build((None, tokens, 3), features)
         self.from_amplitude = dense(units, 1, "from_amplitude")
         self.condition = [attention(f"condition_{i}") for i in range(condition_blocks)]
         self.condition_norm = norm("condition_norm")
@@ -145,6 +180,8 @@ class ActivationPosterior(VariationalModel):
         self.generate_norm = norm("generate_norm")
         self.readout = PointReadout(2, dtype=policy, name="readout")
         self.readout.build((None, None, 3), (None, tokens, 3), features)
+        self.code_readout = PlaneReadout(2, name="code_readout")
+        self.code_readout.build((None, None, 3), (None, tokens, 3), features)
         self.scale_factor = self.add_weight(
             name="scale_factor", shape=(), initializer="ones", trainable=False
         )
@@ -152,12 +189,13 @@ class ActivationPosterior(VariationalModel):
             name="tail_power", shape=(), initializer="ones", trainable=False
         )
         self.mae_tracker = keras.metrics.Mean(name="mae_ms")
+        self.misplaced_tracker = keras.metrics.Mean(name="misplaced_mm")
 
     def check_inputs(self, inputs):
         """Raise unless ``inputs`` is a dict with the model's keys and shapes."""
         if not isinstance(inputs, dict):
             raise TypeError(f"inputs must be a dict of arrays, got {type(inputs).__name__}")
-        missing = set(AXES) - {"activation_ms"} - set(inputs)
+        missing = set(AXES) - TRUTH - set(inputs)
         if missing:
             raise ValueError(f"inputs lack {sorted(missing)}; they hold {sorted(inputs)}")
         known = {"coordinates": 3, "samples": self.samples}
@@ -195,6 +233,7 @@ class ActivationPosterior(VariationalModel):
         return {
             "location_ms": location,
             "scale_ms": self.scale_factor * scale,
+            "placed_mm": geometry["placed"],
             "mean": mean,
             "log_var": log_var,
             "prior_mean": prior_mean,
@@ -211,6 +250,12 @@ class ActivationPosterior(VariationalModel):
         scale = y_pred["scale_ms"]
         self.mae_tracker.update_state(ops.mean(error, axis=1))
         likelihood = ops.mean(error / scale + ops.log(2.0 * scale), axis=1)
+        if "true_points_mm" in x:
+            away = ops.cast(x["true_points_mm"][:, : self.tokens], "float32") - y_pred["placed_mm"]
+            distance = ops.sqrt(ops.sum(ops.square(away), axis=-1) + 1e-6)
+            distance = ops.mean(distance, axis=1)
+            self.misplaced_tracker.update_state(distance)
+            likelihood = likelihood + MISPLACEMENT_WEIGHT * distance
         kl = gaussian_kl(
             y_pred["mean"], y_pred["log_var"], y_pred["prior_mean"], y_pred["prior_log_var"]
         )
@@ -307,6 +352,7 @@ class ActivationPosterior(VariationalModel):
             "heads": self.heads,
             "condition_blocks": self.condition_blocks,
             "generator_blocks": self.generator_blocks,
+            "alignments": self.alignments,
             "latent_dim": self.latent_dim,
             "channels": self.channels,
             "sampling_hz": self.sampling_hz,
@@ -321,28 +367,37 @@ class ActivationPosterior(VariationalModel):
         self.check_inputs(condition)
         streams = np.random.SeedSequence(seed).spawn(count(condition))
 
-        def draw(row):  # one case; its draws are the batch
+        def draw(row):
             rng = np.random.default_rng(streams[row[0]])
             noise = rng.standard_normal((draws, self.latent_dim), dtype="float32")
-            field = ops.convert_to_tensor(
-                rng.standard_normal((draws, self.tokens), dtype="float32")
-            )
-            noise = ops.convert_to_tensor(np.concatenate([np.zeros_like(noise[:1]), noise]))
-            geometry, features = self._condition(cases(condition, row))
-            mean, log_var = self._gaussian(self.prior_head, features)
-            code = mean + ops.exp(0.5 * log_var) * noise
-            weights = self.readout.weights_of(geometry["points"], geometry["places"])
-            location, scale = self._decode(code, features, geometry, weights)
-            weights = weights[0, 0]
-            weights = weights / ops.sqrt(ops.sum(ops.square(weights), axis=-1, keepdims=True))
-            normal = ops.matmul(field, ops.transpose(weights))
-            return location[None], scale[None, 1:], normal[None]
+            field = rng.standard_normal((draws, self.tokens), dtype="float32")
+            noise = np.concatenate([np.zeros_like(noise[:1]), noise])
+            arrays = {k: v for k, v in condition.items() if k not in TRUTH}
+            arrays = cases(arrays, row) | {"noise": noise, "field": field}
+            return self._draw_case({k: ops.convert_to_tensor(v) for k, v in arrays.items()})
 
         location, scale, normal = in_batches(draw, len(streams), batch=1)
         # quantile of the Laplace distribution at the Gaussian's probability
         tail = -(np.log(np.float32(2.0)) + special.log_ndtr(-np.abs(normal)))
         parts = (location[:, :1], location[:, 1:] - location[:, :1], scale * np.sign(normal), tail)
         return tuple(np.swapaxes(part, 0, 1) for part in parts)
+
+    @cached_property
+    def _draw_case(self):
+        """Compiled: codes and fields of one case to location, scale and field at its points."""
+
+        def draw(inputs):  # the draws are the batch
+            geometry, features = self._condition(inputs)
+            mean, log_var = self._gaussian(self.prior_head, features)
+            code = mean + ops.exp(0.5 * log_var) * inputs["noise"]
+            weights = self.readout.weights_of(geometry["points"], geometry["places"])
+            location, scale = self._decode(code, features, geometry, weights)
+            near = weights[0, :, 0]
+            near = near / ops.sqrt(ops.sum(ops.square(near), axis=-1, keepdims=True))
+            normal = ops.matmul(inputs["field"], ops.transpose(near))
+            return location[None], scale[None, 1:], normal[None]
+
+        return compiled(draw)
 
     def _condition(self, inputs):
         """Features of the tokens before the code is known, and where things are."""
@@ -355,16 +410,20 @@ class ActivationPosterior(VariationalModel):
             "places": places,
             "squared_distance": squared_distances(places, places),
         }
-        sources, amplitude = self.sources(tokens, inputs["electrodes_mm"], inputs["bspm_mv"])
+        torso = inputs["electrodes_mm"], inputs["bspm_mv"]
+        sources, amplitude = self.sources(tokens, *torso)
         both = ops.concatenate([tokens / UNIT_MM, places], axis=-1)
         waves = [both]
         for frequency in (2.0, 4.0, 8.0):
             waves += [ops.sin(frequency * both), ops.cos(frequency * both)]
         hidden = self.from_place[1](self.from_place[0](ops.concatenate(waves, axis=-1)))
-        features = self.from_sources(sources) + hidden + self.from_amplitude(amplitude)
-        for block in self.condition:
+        features = self.from_sources[0](sources) + hidden + self.from_amplitude(amplitude)
+        for i, block in enumerate(self.condition):
             features = block(features, geometry["squared_distance"])
-        return geometry, self.condition_norm(features)
+            if i < self.alignments:
+                tokens = self.align[i](tokens, self.align_norm[i](features))
+                features = features + self.from_sources[i + 1](self.sources(tokens, *torso)[0])
+        return geometry | {"placed": tokens}, self.condition_norm(features)
 
     def _gaussian(self, head, features):
         mean, log_var = ops.split(head(ops.mean(features, axis=1)), 2, axis=-1)
@@ -372,11 +431,14 @@ class ActivationPosterior(VariationalModel):
 
     def _decode(self, code, features, geometry, weights=None):
         """Location and scale as trained of each point's activation time, in ms."""
-        features = features + self.from_code(code)[:, None]
+        where = geometry["points"], geometry["places"]
+        if weights is None:
+            weights = self.readout.weights_of(*where)
+        drawn = features + self.from_code(code)[:, None]
         for block in self.generate:
-            features = block(features, geometry["squared_distance"])
-        features = self.generate_norm(features)
-        read = self.readout(geometry["points"], geometry["places"], features, weights)
+            drawn = block(drawn, geometry["squared_distance"])
+        read = self.readout(*where, features, weights)
+        read = read + self.code_readout(*where, self.generate_norm(drawn), weights)
         location = TYPICAL_MS + SPREAD_MS * read[..., 0]
         return location, ops.exp(_bounded(1.0 + read[..., 1], -3.0, 5.0))
 

@@ -16,6 +16,10 @@ if keras.backend.backend() == "tensorflow":
 
     no_gradients = contextlib.nullcontext
 
+    def compiled(function):
+        """Compile what is called often; sizes of arrays may change from call to call."""
+        return tf.function(function, reduce_retracing=True, autograph=False)
+
 elif keras.backend.backend() == "torch":
     import torch
 
@@ -27,6 +31,10 @@ elif keras.backend.backend() == "torch":
 
     no_gradients = torch.no_grad
 
+    def compiled(function):
+        """Return the function without bookkeeping for gradients: eager calls are fast here."""
+        return torch.no_grad()(function)
+
 else:
     import jax
 
@@ -35,3 +43,7 @@ else:
         return jax.grad(lambda x: function(x).sum())(x)
 
     no_gradients = contextlib.nullcontext
+
+    def compiled(function):
+        """Return the function: compiled, it would hold the weights as they were then."""
+        return function

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kecgi.layers import PointReadout
+from kecgi.layers import PlaneReadout, PointReadout
 
 pytestmark = pytest.mark.backend
 
@@ -39,8 +39,8 @@ def test_an_affine_field_is_read_exactly(geometry, rng):
     kernel, bias = np.zeros((3, 2, 4), "float32"), np.zeros((2, 4), "float32")
     # the value at a place is slope . x + level, its gradient is slope
     kernel[:, :, 0], bias[:, 0], bias[:, 1:] = slope.T, level, slope
-    layer.plane.kernel.assign(kernel.reshape(3, 8))
-    layer.plane.bias.assign(bias.ravel())
+    layer.planes.plane.kernel.assign(kernel.reshape(3, 8))
+    layer.planes.plane.bias.assign(bias.ravel())
     layer.correct.kernel.assign(np.zeros((8, 2)))
     np.testing.assert_allclose(
         read(layer, points, places, places), points @ slope.T + level, atol=1e-5
@@ -50,15 +50,16 @@ def test_an_affine_field_is_read_exactly(geometry, rng):
 def test_weights_are_a_partition_of_unity(geometry):
     layer = built(geometry, widths=(0.1, 0.4))
     layer.log_width.assign([0.2, -0.1])
-    weights = ops.convert_to_numpy(layer.weights_of(*geometry))
-    assert weights.shape == (2, 2, 11, 6)
+    weights = layer.weights_of(*map(ops.convert_to_tensor, geometry))
+    weights = ops.convert_to_numpy(weights)
+    assert weights.shape == (2, 11, 2, 6)
     np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-6)
     points, places = geometry
     squared = np.sum((points[:, :, None] - places[:, None]).astype(float) ** 2, axis=-1)
     for head, width in enumerate((0.1 * np.exp(0.2), 0.4 * np.exp(-0.1))):
         expected = np.exp(-0.5 * (squared - squared.min(-1, keepdims=True)) / width**2)
         expected /= expected.sum(axis=-1, keepdims=True)
-        np.testing.assert_allclose(weights[:, head], expected, atol=1e-4)
+        np.testing.assert_allclose(weights[:, :, head], expected, atol=1e-4)
 
 
 def test_far_from_all_places_there_are_still_values(geometry, rng):
@@ -84,6 +85,22 @@ def test_one_geometry_serves_many_features(geometry, rng):
     apart = read(layer, *(np.repeat(x, 4, axis=0) for x in first), features)
     assert apart.shape == (4, 11, 2)
     np.testing.assert_allclose(read(layer, *first, features), apart, atol=1e-5)
+
+
+def test_planes_of_one_geometry_are_those_of_many(geometry, rng):
+    features = rng.normal(size=(4, 6, 5)).astype("float32")
+    layer, planes = built(geometry), PlaneReadout(3)
+    first = [ops.convert_to_tensor(x[:1]) for x in geometry]
+    weights = layer.weights_of(*first)
+    planes.build(*(x.shape for x in first), features.shape)
+    many = [ops.repeat(x, 4, axis=0) for x in (*first, weights)]
+    apart = planes(*many[:2], features, many[2])
+    assert tuple(apart.shape) == (4, 11, 3)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(planes(*first, features, weights)),
+        ops.convert_to_numpy(apart),
+        atol=1e-5,
+    )
 
 
 def test_save_and_load(geometry, rng, tmp_path):
