@@ -13,10 +13,11 @@ import numpy as np
 from kecgi.data.egm_recordings import EGMRecordings
 from kecgi.evaluate.baselines import truncated_svd
 from kecgi.evaluate.egm import (
+    compare_likeness,
     distribution_gaps,
     egm_statistics,
-    memorisation,
-    set_distances,
+    feature_distances,
+    likeness,
     summarise_egm,
 )
 from kecgi.evaluate.selection import Plausibility, nearest_to_training
@@ -120,25 +121,42 @@ def judge_generated(
     real, train = held_out.windows_mv, known.windows_mv
     recordings = known.in_mv(known.egm)
     features = egm_statistics(hz)
-    sets = {"floor": train}
+    real_features, train_features = features.function(real), features.function(train)
+    real_likeness = likeness(real, recordings)
     result = {"features": f"{features.name} {features.version}, standardised"}
-    for name, by_rhythm in made.items():
-        chosen = {rhythm: select(known.of(rhythm), w) for rhythm, w in by_rhythm.items()}
-        result[f"{name}_share_plausible"] = float(np.mean([c["share"] for c in chosen.values()]))
-        sets[name] = np.concatenate(list(by_rhythm.values()))
-        for rule in ("plausible", "nearest"):
-            parts = [by_rhythm[rhythm][c[rule]] for rhythm, c in chosen.items()]
-            sets[f"{name}_{rule}"] = np.concatenate(parts)
-    for name, windows in sets.items():
-        if len(windows) < 2:
-            continue
-        found = {
-            **set_distances(real, windows, features, reference=train),
-            **distribution_gaps(real, windows, hz),
-            **({} if name == "floor" else memorisation(real, windows, recordings)),
-        }
-        result |= {f"{name}_{key}": value for key, value in found.items()}
+
+    def add(name, windows, found):
+        figures = feature_distances(real_features, found, train_features)
+        figures |= distribution_gaps(real, windows, hz)
+        result.update({f"{name}_{key}": value for key, value in figures.items()})
+
+    add("floor", train, train_features)
+    for generator, by_rhythm in made.items():
+        windows = np.concatenate(list(by_rhythm.values()))
+        found, alike = features.function(windows), likeness(windows, recordings)
+        rows = {"": np.arange(len(windows))} | selections(known, by_rhythm)
+        shares = rows.pop("shares")
+        result[f"{generator}_share_plausible"] = float(np.mean(shares))
+        for rule, chosen in rows.items():
+            if len(chosen) < 2:
+                continue
+            name = generator + rule
+            add(name, windows[chosen], found[chosen])
+            copies = compare_likeness(real_likeness, alike[chosen])
+            result |= {f"{name}_{key}": value for key, value in copies.items()}
     return result
+
+
+def selections(known: EGMRecordings, by_rhythm: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Select windows of all rhythms: rows under "_plausible" and "_nearest", and "shares"."""
+    first, rows = 0, {"_plausible": [], "_nearest": [], "shares": []}
+    for rhythm, windows in by_rhythm.items():
+        chosen = select(known.of(rhythm), windows)
+        for rule in ("plausible", "nearest"):
+            rows[f"_{rule}"].extend(first + chosen[rule])
+        rows["shares"].append(chosen["share"])
+        first += len(windows)
+    return rows
 
 
 def select(known: EGMRecordings, windows_mv: np.ndarray) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from kecgi.experiment import Options
 
 TRAINING = {
     "quick": {"sinus": {"epochs": 40, "repeats": 12}, "all": {"epochs": 40, "repeats": 4}},
-    "paper": {"sinus": {"epochs": 30, "repeats": 8}, "all": {"epochs": 20, "repeats": 3}},
+    "paper": {"sinus": {"epochs": 30, "repeats": 8}, "all": {"epochs": 16, "repeats": 3}},
 }
 """Epochs, and windows of each simulation in one."""
 
@@ -39,9 +39,9 @@ MODEL = {"latent_dim": 300, "beta": 1e-3, "free_bits": 2.0}
 POINTS = {"whole": 50, "tokens": 64, "units": 64, "filters": 32}
 """50 numbers of the code stand for the whole window; each of its 25 steps has 10 of its own."""
 
-FLOW_EPOCHS = {"quick": {"sinus": 80, "all": 20}, "paper": {"sinus": 100, "all": 40}}
+FLOW_EPOCHS = {"quick": {"sinus": 80, "all": 20}, "paper": {"sinus": 100, "all": 30}}
 CLASSIFIER_EPOCHS = {"quick": 20, "paper": 20}
-GENERATED = {"quick": 40, "paper": 200}
+GENERATED = {"quick": {"sinus": 40, "all": 20}, "paper": {"sinus": 200, "all": 100}}
 """Windows of each rhythm."""
 
 
@@ -113,8 +113,9 @@ def main(options: EGMOptions) -> None:
 
         code, _ = vae.encode(asked.inputs)
         output = asked.in_mv(vae.decode(code, asked.inputs.get("rhythm")))
+        count = GENERATED[options.preset][options.rhythm]
         made = {
-            generator: egm_training.generate(model, known, GENERATED[options.preset], options.seed)
+            generator: egm_training.generate(model, known, count, options.seed)
             for generator, model in (("vae", vae), ("flow", flow))
         }
         run.headline |= {

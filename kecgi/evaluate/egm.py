@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import signal, spatial, stats
 
-from kecgi.evaluate.frechet import FeatureMap, frechet, signal_statistics
+from kecgi.evaluate.frechet import FeatureMap, frechet_distance, signal_statistics
 from kecgi.evaluate.signals import log_spectral_distance, pearson
 
 BAND_HZ = (0.5, 40.0)
@@ -59,13 +59,16 @@ def dominant_frequency_hz(egm_mv: ArrayLike, sampling_hz: float) -> np.ndarray:
     a deflection whatever its shape (Hann window, zeros to 10 s).
     """
     egm = _checked(egm_mv)
-    bumps = np.abs(np.diff(egm, axis=-1))
-    bumps = bumps - bumps.mean(axis=-1, keepdims=True)
-    size = int(10 * sampling_hz)
-    spectrum = np.abs(np.fft.rfft(bumps * np.hanning(bumps.shape[-1]), max(size, egm.shape[-1])))
-    hz = np.fft.rfftfreq(max(size, egm.shape[-1]), 1 / sampling_hz)
+    size = max(int(10 * sampling_hz), egm.shape[-1])
+    hz = np.fft.rfftfreq(size, 1 / sampling_hz)
     inside = (hz >= DOMINANT_HZ[0]) & (hz <= DOMINANT_HZ[1])
-    return hz[inside][spectrum[..., inside].argmax(axis=-1)]
+    found = np.empty(egm.shape[:2])
+    for i, window in enumerate(egm):  # one by one: spectra are longer than windows
+        bumps = np.abs(np.diff(window, axis=-1))
+        bumps = bumps - bumps.mean(axis=-1, keepdims=True)
+        spectrum = np.abs(np.fft.rfft(bumps * np.hanning(bumps.shape[-1]), size)[:, inside])
+        found[i] = hz[inside][spectrum.argmax(axis=-1)]
+    return found
 
 
 def deflection_counts(egm_mv: ArrayLike, sampling_hz: float) -> np.ndarray:
@@ -181,18 +184,22 @@ def set_distances(
     dict
         ``mmd2``, ``frechet`` and ``full_rank`` as of `kecgi.evaluate.frechet`.
     """
-    known = features.function(np.asarray(reference))
-    middle, spread = known.mean(axis=0), known.std(axis=0)
+    found = (features.function(np.asarray(windows)) for windows in (real, others, reference))
+    return feature_distances(*found)
+
+
+def feature_distances(
+    real: np.ndarray, others: np.ndarray, reference: np.ndarray
+) -> dict[str, float | bool]:
+    """Return what `set_distances` does of features, (n, features), that are there already."""
+    middle, spread = reference.mean(axis=0), reference.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
-    scaled = FeatureMap(
-        features.name,
-        features.version,
-        f"{features.preprocessing}; standardised",
-        lambda windows: (features.function(windows) - middle) / spread,
-    )
-    result = frechet(real, others, scaled)
-    mmd2 = mmd_squared(scaled.function(np.asarray(real)), scaled.function(np.asarray(others)))
-    return {"mmd2": mmd2, "frechet": result["distance"], "full_rank": result["full_rank"]}
+    real, others = (real - middle) / spread, (others - middle) / spread
+    return {
+        "mmd2": mmd_squared(real, others),
+        "frechet": frechet_distance(real, others),
+        "full_rank": min(len(real), len(others)) > real.shape[1],
+    }
 
 
 def nearest_rmse_mv(
@@ -265,12 +272,17 @@ def memorisation(held_out: ArrayLike, generated: ArrayLike, recordings: ArrayLik
         share of generated windows more alike than each of the held-out ones; ``p_value`` of a
         one-sided Mann-Whitney test that generated ones are more alike.
     """
-    real, made = likeness(held_out, recordings), likeness(generated, recordings)
+    return compare_likeness(likeness(held_out, recordings), likeness(generated, recordings))
+
+
+def compare_likeness(held_out: np.ndarray, generated: np.ndarray) -> dict[str, float]:
+    """Return what `memorisation` does of likenesses, (n,), that are there already."""
+    test = stats.mannwhitneyu(generated, held_out, alternative="greater")
     return {
-        "likeness_held_out": float(np.median(real)),
-        "likeness_generated": float(np.median(made)),
-        "copied": float((made > real.max()).mean()),
-        "p_value": float(stats.mannwhitneyu(made, real, alternative="greater").pvalue),
+        "likeness_held_out": float(np.median(held_out)),
+        "likeness_generated": float(np.median(generated)),
+        "copied": float((generated > held_out.max()).mean()),
+        "p_value": float(test.pvalue),
     }
 
 

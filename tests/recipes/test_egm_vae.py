@@ -36,7 +36,7 @@ def recipe(store, monkeypatch):
     monkeypatch.setattr(module, "TRAINING", {"quick": once})
     monkeypatch.setattr(module, "FLOW_EPOCHS", {"quick": {"sinus": 1, "all": 1}})
     monkeypatch.setattr(module, "CLASSIFIER_EPOCHS", {"quick": 1})
-    monkeypatch.setattr(module, "GENERATED", {"quick": 6})
+    monkeypatch.setattr(module, "GENERATED", {"quick": {"sinus": 6, "all": 6}})
     return module
 
 
