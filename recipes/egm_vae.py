@@ -30,7 +30,7 @@ from kecgi.experiment import Options
 
 TRAINING = {
     "quick": {"sinus": {"epochs": 40, "repeats": 12}, "all": {"epochs": 40, "repeats": 4}},
-    "paper": {"sinus": {"epochs": 30, "repeats": 8}, "all": {"epochs": 16, "repeats": 3}},
+    "paper": {"sinus": {"epochs": 30, "repeats": 8}, "all": {"epochs": 20, "repeats": 3}},
 }
 """Epochs, and windows of each simulation in one."""
 
