@@ -44,6 +44,7 @@ def folder(tmp_path_factory):
     return path / "wfdb"
 
 
+@pytest.mark.slow
 def test_simulated_and_own_records(recipe, folder, store, tmp_path, capsys):
     import mlflow
 

@@ -41,6 +41,7 @@ def kept_generator(store, folder, rows):
     ECGGenerator(model, scale, store.schema, 100.0, tuple(whose(store)[rows])).save(folder)
 
 
+@pytest.mark.slow
 def test_last_line_figure_and_going_on_after_a_cut(recipe, store, tmp_path, capsys, monkeypatch):
     def run():
         options = recipe.DownstreamOptions(out=tmp_path / "out", generator=tmp_path / "kept")
