@@ -31,6 +31,9 @@ EVERY = 40
 KEPT = 1 / 8
 """Share of generated windows that is selected at the most: the paper keeps 25 of 200."""
 
+LABELS = {"vae": "VAE"}
+"""What figures call a generator, where it is not its name."""
+
 CHANNELS = 6
 """Nodes that figures show."""
 
@@ -208,7 +211,7 @@ def electrogram_figures(
         own = {
             "real, kept out": asked.windows_mv[rhythm == i],
             "reconstructed": output_mv[rhythm == i],
-            **{generator: by_rhythm[name] for generator, by_rhythm in made.items()},
+            **{LABELS.get(n, n): by_rhythm[name] for n, by_rhythm in made.items()},
         }
         shown[f"egm_{name}"] = figures.rhythm_traces(
             {what: windows[0, :CHANNELS] for what, windows in own.items()},
