@@ -138,6 +138,23 @@ def test_the_image_layout_is_the_paper_s():
     assert (rate["initial_learning_rate"], rate["decay_rate"], rate["staircase"]) == (1e-3, 0.95, 1)
 
 
+@pytest.mark.parametrize("layout", ["points", "image"])
+def test_a_conditional_model_begins_as_one_of_a_single_rhythm(layout):
+    size = {"layout": layout, "positions_mm": NODES, "latent_dim": 8, **SMALL}
+    alone, model = EGMVAE(64, 12, **size, seed=1), EGMVAE(64, 12, ("sinus", "af"), **size, seed=2)
+    model.start_from(alone)
+    code, x = np.random.default_rng(0).normal(size=(2, 8)), {"egm": waves(2, 1)}
+    for name in model.rhythms:
+        decoded = model.decode(code, model.one_hot(name, 2))
+        np.testing.assert_allclose(decoded, alone.decode(code), atol=1e-6)
+    np.testing.assert_allclose(model.encode(x)[0], alone.encode(x)[0], atol=1e-6)
+    with pytest.raises(ValueError, match="expected a model that differs in knowing fewer rhythms"):
+        alone.start_from(model)
+    larger = EGMVAE(64, 12, **size | {"latent_dim": 16})
+    with pytest.raises(ValueError, match="is of another size, layout or set of rhythms"):
+        model.start_from(larger)
+
+
 @pytest.mark.parametrize("nodes", [1, 5, 16, 20, 64, 300])
 def test_the_image_layout_takes_any_number_of_nodes(nodes):
     model = EGMVAE(50, nodes, latent_dim=3)
