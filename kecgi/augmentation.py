@@ -35,8 +35,8 @@ the mean variance of what it sees."""
 ROWS = 16
 """Pairs at a time in a linear reading."""
 
-RULES = ("plausible", "nearest", "none")
-"""By plausibility, the paper's nearest to a training window, and no rule."""
+RULES = ("nearest", "plausible", "none")
+"""The paper's nearest to a training window, by plausibility, and no rule."""
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def test_scores_are_kept_and_computed_once(tmp_path):
     again = ScoreTable(tmp_path, {"steps": 3})
     assert again.get(arm, lambda: pytest.fail("computed twice")) == first
     with again.path.open("a") as file:
-        file.write('{"arm": {"generator": "vae", "ru')  # cut while it was written
+        file.write('\n{"arm": {"generator": "vae", "ru')  # cut while it was written
     resumed = ScoreTable(tmp_path, {"steps": 3})
     assert list(resumed.scores) == [arm]
     other = Arm("flow", "none", 5, 1)

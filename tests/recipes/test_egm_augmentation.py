@@ -32,7 +32,7 @@ def out(tmp_path_factory):
 @pytest.fixture
 def small(store, monkeypatch):
     config = EGMConfig(
-        4, ("sinus", "fibrillation"), 1, 1, 2000.0, nodes=12, bipoles=6, spacing_mm=2.0
+        4, ("sinus", "fibrillation"), 2, 1, 2000.0, nodes=12, bipoles=6, spacing_mm=2.0
     )
     monkeypatch.setattr(experiment, "atrial_simulations", lambda options: config)
 
