@@ -20,12 +20,14 @@ from kecgi.evaluate import (
     summarise_maps,
     summarise_posterior,
 )
+from kecgi.simulate.bem import without_boundary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kecgi.data.disturbance import Disturbance
     from kecgi.data.store import Cohort
+    from kecgi.geometry.surfaces import TriangleSurface
 
 MOST_BASELINE_CASES = 2000
 """Training cases that the baselines are fitted to, at the most: their maps are held in memory."""
@@ -59,7 +61,13 @@ def on_grid(rows: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def posterior_on_voxels(
-    model, cohort: Cohort, cases: np.ndarray, disturbance: Disturbance, draws: int, seed: int
+    model,
+    cohort: Cohort,
+    cases: np.ndarray,
+    disturbance: Disturbance,
+    draws: int,
+    seed: int,
+    torso: TriangleSurface | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw activation times at every voxel of the hearts of some cases.
 
@@ -75,6 +83,8 @@ def posterior_on_voxels(
         What the recordings suffer from.
     draws, seed : int
         Draws of each case, and the seed of disturbance and draws.
+    torso : TriangleSurface, optional
+        Its boundary's part is taken away from the potentials, as in `LearnedInverse`.
 
     Returns
     -------
@@ -94,6 +104,9 @@ def posterior_on_voxels(
         ).all()
         true_parts.append(batch.pop("activation_ms")[:, model.tokens :])
         batch.pop("true_points_mm", None)
+        if torso is not None:
+            free = [without_boundary(torso, signals) for signals in batch["bspm_mv"]]
+            batch["bspm_mv"] = np.array(free, np.float32)
         # the draws of a heart don't depend on which other hearts are judged
         drawn_parts.append(model.sample(batch, draws, seed + int(heart))[..., model.tokens :])
     longest = max(part.shape[-1] for part in true_parts)

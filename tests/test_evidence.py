@@ -82,7 +82,7 @@ def test_every_condition_is_measured(results):
 def test_other_simulations_are_of_the_same_kind_of_hearts(cohort, tmp_path, monkeypatch):
     seen = {}
 
-    def remember(model, store, cases, disturbance, draws, seed):
+    def remember(model, store, cases, disturbance, draws, seed, torso):
         config = store.config
         seen[config.spacing_mm, config.across_fibre, config.fast_layer, config.torso] = store
         return {"mae_ms": float(config.spacing_mm)}
@@ -93,7 +93,7 @@ def test_other_simulations_are_of_the_same_kind_of_hearts(cohort, tmp_path, monk
     assert {kind: list(levels) for kind, levels in results.items()} == {
         "grid step (mm)": ["5", "1.5", "3"],  # its own grid first
         "tissue": ["isotropic", "fibres", "fibres,\nfast layer"],
-        "torso": ["unbounded", "in air"],
+        "torso": ["unbounded", "in air", "in air,\naccounted for"],
     }
     assert all(len(store) == 8 for store in seen.values())
     tissue = {step: store.read("mask").sum() * step**3 for (step, *_), store in seen.items()}

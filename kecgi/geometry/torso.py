@@ -48,3 +48,10 @@ def torso_through(electrodes: Electrodes, beyond_mm: float = 80.0) -> TriangleSu
     inwards = np.einsum("ij,ij->i", np.cross(b - a, c - a), a) < 0
     triangles[inwards] = triangles[inwards, ::-1]
     return TriangleSurface(*quartered(points, triangles), "torso")
+
+
+def require_on(torso: TriangleSurface, electrodes: Electrodes) -> None:
+    """Raise a ValueError unless a torso's first nodes are the electrodes."""
+    first = torso.points_mm[: len(electrodes)]
+    if len(first) < len(electrodes) or not np.allclose(first, electrodes.positions_mm, atol=1e-6):
+        raise ValueError("electrodes are not the first nodes of the torso; see torso_through")

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from kecgi.geometry import Electrodes, Heart, spread_points
+from kecgi.geometry.surfaces import TriangleSurface
+from kecgi.geometry.torso import require_on
 from kecgi.inverse.interface import Estimate
+from kecgi.simulate.bem import without_boundary
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,11 @@ class LearnedInverse:
         Its voxels are the places of the estimate, in the order of `Heart.voxels_mm`.
     electrodes : Electrodes
         In the heart's frame.
+    torso : TriangleSurface, optional
+        Surface of a torso in air with the electrodes as its first nodes, as
+        `kecgi.geometry.torso.torso_through` makes it. Its part of the potentials is taken away
+        (`kecgi.simulate.bem.without_boundary`) for a model that knows an unbounded conductor, such
+        as the one that comes with kecgi. Give it for measured potentials.
     draws : int
         Draws from the posterior; their mean is the estimate.
     seed : int
@@ -32,12 +40,13 @@ class LearnedInverse:
     Raises
     ------
     ValueError
-        Where electrodes lie inside the heart.
+        Where electrodes lie inside the heart, or aren't the torso's first nodes.
     """
 
     model: Any
     heart: Heart
     electrodes: Electrodes
+    torso: TriangleSurface | None = None
     draws: int = 50
     seed: int = 0
     name: str = "activation posterior"
@@ -45,6 +54,8 @@ class LearnedInverse:
     def __post_init__(self) -> None:
         """Check electrodes and heart."""
         self.electrodes.require_outside(self.heart)
+        if self.torso is not None:
+            require_on(self.torso, self.electrodes)
 
     @cached_property
     def points_mm(self) -> np.ndarray:
@@ -79,6 +90,8 @@ class LearnedInverse:
         heard = np.isfinite(bspm_mv).all(axis=1)
         if not heard.any():
             raise ValueError("no electrode has a signal: each holds a value that isn't finite")
+        if self.torso is not None:
+            bspm_mv = without_boundary(self.torso, bspm_mv)
         own = np.arange(self.model.samples) * (1000.0 / self.model.sampling_hz)
         signals = np.full((len(bspm_mv), len(own)), np.nan, np.float32)
         for row in np.flatnonzero(heard):

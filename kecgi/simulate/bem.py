@@ -14,6 +14,7 @@ References
 .. [2] van Oosterom and Strackee 1983, doi 10.1109/TBME.1983.325207.
 .. [3] de Munck 1992, doi 10.1109/10.256433.
 .. [4] Wilton et al. 1984, doi 10.1109/TAP.1984.1143304.
+.. [5] Oostendorp, van Oosterom and Huiskamp 1989, doi 10.1016/0021-9991(89)90103-4.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from scipy import linalg
 from kecgi.geometry.electrodes import Electrodes
 from kecgi.geometry.heart import Heart
 from kecgi.geometry.surfaces import TriangleSurface
+from kecgi.geometry.torso import require_on
 from kecgi.simulate.eikonal import TissueGraph
 from kecgi.simulate.forward import lead_field
 
@@ -114,16 +116,63 @@ def insulated_lead_field(
         Where electrodes are not the torso's first nodes, tissue lies outside the torso, and as
         `lead_field`.
     """
-    count = len(electrodes)
-    first = torso.points_mm[:count]
-    if len(first) < count or not np.allclose(first, electrodes.positions_mm, atol=1e-6):
-        raise ValueError("electrodes are not the first nodes of the torso; see torso_through")
+    require_on(torso, electrodes)
     reach = heart.voxels_mm[[*heart.voxels_mm.argmin(axis=0), *heart.voxels_mm.argmax(axis=0)]]
     if np.any(torso.solid_angles(reach) < 2 * np.pi):
         raise ValueError(f"{heart.name} reaches beyond the torso; expected it wholly inside")
     nodes = Electrodes(tuple(f"node {i}" for i in range(len(torso))), torso.points_mm)
     field = lead_field(heart, nodes, graph=graph, **conductivities)
-    return field @ insulated_surface(torso)[:count].T.astype(np.float32)
+    return field @ insulated_surface(torso)[: len(electrodes)].T.astype(np.float32)
+
+
+def without_boundary(torso: TriangleSurface, potentials_mv: np.ndarray) -> np.ndarray:
+    """Potentials that the same sources would have in an unbounded conductor.
+
+    What `insulated_surface` undoes, and better posed: the integral over the surface of the
+    potentials that are there. Between electrodes, and where one is lost, they are interpolated
+    with the least square of the surface Laplacian [5]_.
+
+    Parameters
+    ----------
+    torso : TriangleSurface
+        A homogeneous torso in air, see `kecgi.geometry.torso.torso_through`.
+    potentials_mv : ndarray, shape (electrodes, time)
+        At the torso's first nodes, the electrodes; one with a value that isn't finite is lost.
+
+    Returns
+    -------
+    ndarray, shape (electrodes, time)
+        Against the mean of the electrodes that are heard; NaN where one is lost.
+
+    Raises
+    ------
+    ValueError
+        Where there are more electrodes than nodes, or none that is heard.
+    """
+    potentials = np.asarray(potentials_mv, float)
+    count, n = len(potentials), len(torso)
+    if potentials.ndim != 2 or count > n:
+        raise ValueError(
+            f"potentials have shape {potentials.shape}, expected (electrodes, time) with at most "
+            f"the torso's {n} nodes"
+        )
+    heard = np.flatnonzero(np.isfinite(potentials).all(axis=1))
+    if not heard.size:
+        raise ValueError("no electrode has a signal: each holds a value that isn't finite")
+    between = np.setdiff1d(np.arange(n), heard)
+    laplacian = torso.laplacian().toarray()
+    everywhere = np.empty((n, potentials.shape[1]))
+    everywhere[heard] = potentials[heard]
+    everywhere[between] = -linalg.lstsq(
+        laplacian[:, between], laplacian[:, heard] @ potentials[heard]
+    )[0]
+    double, _ = _integrals(torso.points_mm[heard], torso.points_mm, torso.triangles)
+    double[np.arange(len(heard)), heard] = 0.0
+    double[np.arange(len(heard)), heard] = -double.sum(axis=1)
+    found = np.full(potentials.shape, np.nan)
+    found[heard] = -double @ everywhere / (4 * np.pi)
+    found[heard] -= found[heard].mean(axis=0)
+    return found
 
 
 def _layers(

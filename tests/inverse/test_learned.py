@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from kecgi.geometry import Electrodes, biventricular, vest
+from kecgi.geometry.torso import torso_through
 from kecgi.inverse import InverseMethod, LearnedInverse
+from kecgi.simulate import lead_field
+from kecgi.simulate.bem import insulated_lead_field
 
 HEART = biventricular(grid=(32, 32, 32), spacing_mm=4.0)
 
@@ -55,6 +58,25 @@ def test_an_electrode_with_a_gap_is_lost(method):
     method.activation(bspm, np.arange(10) * 20.0)
     lost = np.isnan(method.model.seen["bspm_mv"][0])
     assert lost[[3, 5]].all() and lost.any(axis=1).sum() == 2
+
+
+def test_the_torso_s_boundary_is_taken_away():
+    electrodes = vest()
+    torso = torso_through(electrodes)
+    signals = {
+        kind: field.T @ np.linspace(0, 1, field.shape[0])[:, None] * np.ones(5)
+        for kind, field in {
+            "air": insulated_lead_field(HEART, electrodes, torso),
+            "free": lead_field(HEART, electrodes),
+        }.items()
+    }
+    method = LearnedInverse(Plane(), HEART, electrodes, torso_through(electrodes, 120.0), draws=2)
+    method.activation(signals["air"], np.arange(5) * 25.0)
+    seen = method.model.seen["bspm_mv"][0][:, 0]
+    expected = signals["free"][:, 0] - signals["free"][:, 0].mean()
+    assert np.linalg.norm(seen - expected) < 0.05 * np.linalg.norm(expected)
+    with pytest.raises(ValueError, match="not the first nodes of the torso"):
+        LearnedInverse(Plane(), HEART, vest(4, 5), torso)
 
 
 def test_electrodes_in_the_heart_are_named():

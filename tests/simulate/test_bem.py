@@ -12,6 +12,7 @@ from kecgi.simulate.bem import (
     insulated_lead_field,
     insulated_surface,
     transfer_matrix,
+    without_boundary,
 )
 from kecgi.simulate.sphere_torso import sphere_kernel, sphere_lead_field
 
@@ -106,6 +107,33 @@ def test_dipoles_in_an_insulated_sphere(subdivisions, worst):
     found = unbounded @ insulated_surface(sphere).T
     error = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
     assert error.max() < worst
+
+
+def test_the_boundary_of_a_sphere_is_taken_away():
+    """From the closed form in the sphere, at some of its nodes, to that of free dipoles."""
+    rng = np.random.default_rng(1)
+    sphere = icosphere(140.0, 3)
+    direction, moment = rng.normal(size=(2, 12, 3))
+    sources = 50 * direction / np.linalg.norm(direction, axis=1, keepdims=True)
+    on = sphere.points_mm[:162]  # the nodes of the coarser sphere come first
+    away = on - sources[:, None]
+    expected = np.einsum("sec,sc->es", away, moment) / np.linalg.norm(away, axis=-1).T ** 3
+    measured = np.einsum("sec,sc->es", sphere_kernel(sources, on, 140.0), moment)
+    lost = [3, 40, 41]
+    measured[lost, 0] = np.nan
+    heard = np.setdiff1d(np.arange(162), lost)
+    found = without_boundary(sphere, measured + 7.0)
+    assert np.isnan(found[lost]).all()
+    found, expected = found[heard], expected[heard] - expected[heard].mean(axis=0)
+    assert np.linalg.norm(found - expected) < 0.03 * np.linalg.norm(expected)
+
+
+def test_a_boundary_needs_signals_on_its_nodes():
+    sphere = icosphere(140.0, 1)
+    with pytest.raises(ValueError, match="the torso's 42 nodes"):
+        without_boundary(sphere, np.zeros((43, 5)))
+    with pytest.raises(ValueError, match="no electrode has a signal"):
+        without_boundary(sphere, np.full((10, 5), np.nan))
 
 
 def test_lead_field_of_a_heart_in_an_insulated_sphere():
