@@ -168,7 +168,7 @@ def vest_heart(options: Options, cases: int = 60) -> CohortConfig:
     """
     like = many_hearts(options)
     fields = {"electrodes": like.electrodes, "samples": like.samples}
-    return one_heart(options, cases, shape=(96, 96, 96), spacing_mm=1.5, **fields)
+    return one_heart(options, cases, shape=(112, 112, 112), spacing_mm=1.5, **fields)
 
 
 def heart_shares(options: Options) -> tuple[float, float, float]:
@@ -260,7 +260,7 @@ def ecg_within(store: ECGStore, split: Split) -> tuple[LeadScale, Split]:
 
     Rows are those within the amplitude limits of cNVAE-ECG. Where the limits would leave less than
     half of the training records, as with the few dozen of a small folder, they are the whole range
-    of the training records, and all rows stay.
+    of the training records, and all rows stay; so do those of a part that would be left empty.
     """
     import numpy as np
 
@@ -273,8 +273,8 @@ def ecg_within(store: ECGStore, split: Split) -> tuple[LeadScale, Split]:
     kept = {}
     for part in ("train", "validation", "test"):
         rows = getattr(split, part)
-        inside = [scale.inside(block) for block in blocks(rows)]
-        kept[part] = rows[np.concatenate([np.zeros(0, bool), *inside])]
+        inside = np.array([i for block in blocks(rows) for i in scale.inside(block)], bool)
+        kept[part] = rows[inside] if inside.any() else rows
     if 2 * len(kept["train"]) < len(split.train):
         return LeadScale.fit(blocks(split.train), CNVAE_LEADS, (0, 100)), split
     return scale, replace(split, **kept)
