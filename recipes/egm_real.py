@@ -21,7 +21,7 @@ import numpy as np
 from kecgi import experiment
 from kecgi.experiment import Options, WrongInputError
 
-WINDOWS = {"quick": 300, "paper": 2000}
+WINDOWS = {"quick": 300, "paper": 600}
 """Windows of a set at the most, drawn by chance."""
 
 GENERATED = {"quick": 4, "paper": 24}

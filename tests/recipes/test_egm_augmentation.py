@@ -32,7 +32,7 @@ def out(tmp_path_factory):
 @pytest.fixture
 def small(store, monkeypatch):
     config = EGMConfig(
-        4, ("sinus", "fibrillation"), 2, 1, 2000.0, nodes=12, bipoles=6, spacing_mm=2.0
+        4, ("sinus", "fibrillation"), 2, 3, 800.0, nodes=12, bipoles=6, spacing_mm=2.0
     )
     monkeypatch.setattr(experiment, "atrial_simulations", lambda options: config)
 
@@ -46,7 +46,7 @@ def study(small, monkeypatch):
         "GENERATORS": {"vae": {"epochs": 1}, "flow": {"epochs": 1, "every": 40}},
     }.items():  # fmt: skip
         monkeypatch.setattr(module, name, {"quick": value})
-    monkeypatch.setattr(module, "VAE", {"latent_dim": 16, "beta": 1e-3, "free_bits": 2.0})
+    monkeypatch.setattr(module, "VAE", {"latent_dim": 20, "beta": 1e-3, "free_bits": 2.0})
     return module
 
 
