@@ -34,6 +34,10 @@ def recipe(store, monkeypatch):
     monkeypatch.setattr(tracking, "log_model", lambda *args: None)
     once = {"sinus": {"epochs": 1, "repeats": 1}, "all": {"epochs": 1, "repeats": 1}}
     monkeypatch.setattr(module, "TRAINING", {"quick": once})
+    monkeypatch.setitem(module.MODEL, "latent_dim", 12)
+    monkeypatch.setattr(
+        module, "POINTS", {"whole": 4, "tokens": 4, "units": 8, "heads": 2, "filters": 4}
+    )
     monkeypatch.setattr(module, "FLOW_EPOCHS", {"quick": {"sinus": 1, "all": 1}})
     monkeypatch.setattr(module, "CLASSIFIER_EPOCHS", {"quick": 1})
     monkeypatch.setattr(module, "GENERATED", {"quick": {"sinus": 6, "all": 6}})
