@@ -21,9 +21,9 @@ from scipy import signal
 from kecgi.simulate.electrograms import resample
 
 NAME = re.compile(r"iaf(\d+)_(\w+)")
-BAND_HZ = (3.0, 90.0)
+BAND_HZ = (3.0, 45.0)
 """Band in which measured and simulated electrograms are compared: amplifiers have filters of their
-own, drift lies below it and mains and muscle above."""
+own, drift lies below it, and mains (60 Hz in these records) and muscle above."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def comparable(
     """
     signals = np.asarray(signals, float).reshape(-1, np.shape(signals)[-1])
     signals = resample(signals.T, from_hz, to_hz).T
-    band = signal.butter(2, BAND_HZ, "bandpass", fs=to_hz, output="sos")
+    band = signal.butter(4, BAND_HZ, "bandpass", fs=to_hz, output="sos")
     filtered = signal.sosfiltfilt(band, signals, axis=-1)
     samples = round(window_ms * to_hz / 1000)
     count = filtered.shape[-1] // samples

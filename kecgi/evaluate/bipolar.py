@@ -13,7 +13,7 @@ from scipy import ndimage, stats
 from kecgi.evaluate.egm import deflection_counts, dominant_frequency_hz
 from kecgi.evaluate.frechet import FeatureMap
 
-BANDS_HZ = ((3.0, 8.0), (8.0, 18.0), (18.0, 40.0), (40.0, 90.0))
+BANDS_HZ = ((3.0, 8.0), (8.0, 18.0), (18.0, 45.0))
 """Bands whose shares of the power are compared."""
 
 ACTIVE = 0.2
@@ -75,4 +75,4 @@ def bipolar_features(sampling_hz: float) -> FeatureMap:
         found["kurtosis"] = np.log(found["kurtosis"].clip(-1.9) + 3)
         return np.stack(list(found.values()), axis=1)
 
-    return FeatureMap("bipolar measures", "1", "3-90 Hz, root mean square 1", features)
+    return FeatureMap("bipolar measures", "1", "3-45 Hz, root mean square 1", features)

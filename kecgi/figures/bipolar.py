@@ -65,7 +65,7 @@ def bipolar_comparison(
         counts, _ = np.histogram(np.asarray(dominant_hz[name]), edges)
         rates.stairs(100 * counts / max(counts.sum(), 1), edges, color=colour, linewidth=1.2)
     spectra.set(
-        xlim=(0, min(90, sampling_hz / 2)), ylim=(1e-5, 0.3), xlabel="Frequency (Hz)",
+        xlim=(0, min(60, sampling_hz / 2)), ylim=(1e-5, 1), xlabel="Frequency (Hz)",
         ylabel="Share of the power (1/Hz)",
     )  # fmt: skip
     spectra.legend(fontsize=7)
