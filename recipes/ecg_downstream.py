@@ -14,9 +14,10 @@ training that is done is kept: after a cut, the same command goes on.
 --generator takes what ecg_nvae.py and ecg_gan.py keep; without it a small cNVAE-ECG is trained
 first. The compact preset has the data and generators of quick, and asks more of them: several
 seeds, shares and fractions. Departures from the paper: simulated ECGs, unless --folder and --target
-say otherwise, with a target of other hearts in place of other hospitals; at quick and compact 100
-Hz, one block a stage and a quarter of the channels, and AdamW at 5e-3 in batches of 32. The paper
-preset is for a GPU.
+say otherwise, with a target of other hearts in place of other hospitals; a classifier with fewer
+real hearts than the generator, since simulated infarction is easy; at quick and compact 100 Hz, one
+block a stage and a quarter of the channels, and AdamW at 5e-3 in batches of 32. The paper preset is
+for a GPU.
 """
 
 import hashlib
@@ -29,7 +30,8 @@ from kecgi import experiment
 from kecgi.experiment import ECGOptions, WrongInputError
 
 SHARES = (0.6, 0.25, 0.15)  # the split of ecg_nvae.py and ecg_gan.py, whose generators fit
-REAL_HEARTS = {"quick": 40, "compact": 40, "paper": 1200}  # at most, of those that train
+# real hearts of the classifier, at most; with 40 its AUROC of simulated infarction is 1 already
+REAL_HEARTS = {"quick": 8, "compact": 8, "paper": 1200}
 TARGET = {"quick": (40, 4), "compact": (100, 5), "paper": (1000, 10)}  # hearts, records of each
 TARGET_SEED = 10_000  # added to the seed: hearts that no other data set has
 SIZE = {"quick": "SMALL", "compact": "SMALL", "paper": "PAPER"}
