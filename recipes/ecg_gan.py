@@ -28,7 +28,7 @@ PAPER_EPOCHS = {"wavegan": 2700, "pulse2pulse": 2400}
 BATCH = {"quick": 16, "compact": 16, "paper": 32}
 LEARNING_RATE = 5e-4
 CRITIC_STEPS = 2
-GENERATED = {"quick": 200, "compact": 400, "paper": 2000}
+GENERATED = {"quick": 200, "compact": 200, "paper": 2000}
 
 
 @dataclass(frozen=True)

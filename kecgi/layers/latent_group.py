@@ -4,9 +4,8 @@ from typing import Literal
 
 from keras import layers, ops
 
-from kecgi.layers.residual_cell import ResidualCell
+from kecgi.layers.residual_cell import CONVOLUTIONS, ResidualCell
 from kecgi.layers.residual_normal import normal, normal_kl, residual
-from kecgi.layers.weight_norm_conv import WeightNormConv1D
 
 
 class LatentGroup(layers.Layer):
@@ -24,7 +23,7 @@ class LatentGroup(layers.Layer):
         Residual cells before the variables.
     place : {"first", "up", "same"}
         First of all groups; first of a finer scale, so that an up cell comes before; or neither.
-    norm, norm_penalty
+    norm, norm_penalty, dimensions
         As in :class:`kecgi.layers.residual_cell.ResidualCell`.
 
     References
@@ -40,31 +39,33 @@ class LatentGroup(layers.Layer):
         *,
         norm: Literal["batch", "group"] = "batch",
         norm_penalty: float = 0.0,
+        dimensions: Literal[1, 2] = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.latent_channels, self.place = latent_channels, place
-        policy = self.dtype_policy
+        self.convolution = CONVOLUTIONS[dimensions]
+        options = {"norm": norm, "norm_penalty": norm_penalty, "dimensions": dimensions}
         directions = {"first": [], "same": ["same"] * cells, "up": ["up"] + ["same"] * cells}[place]
         self.cells = [
-            ResidualCell(d, norm=norm, norm_penalty=norm_penalty, dtype=policy, name=f"cell_{i}")
+            ResidualCell(d, **options, dtype=self.dtype_policy, name=f"cell_{i}")
             for i, d in enumerate(directions)
         ]
         heads = 2 * latent_channels
         # what a density depends on is float32 whatever the policy
-        self.posterior_head = WeightNormConv1D(heads, 3, dtype="float32", name="posterior_head")
+        self.posterior_head = self.convolution(heads, 3, dtype="float32", name="posterior_head")
         self.prior_head = None
         if place != "first":
-            self.prior_head = WeightNormConv1D(heads, 1, dtype="float32", name="prior_head")
+            self.prior_head = self.convolution(heads, 1, dtype="float32", name="prior_head")
 
     def build(self, state_shape):
-        """Build the group for a state (batch, time, channels) before the cells."""
+        """Build the group for a state (batch, ..., channels) before the cells."""
         for cell in self.cells:
             cell.build(state_shape)
             state_shape = cell.compute_output_shape(state_shape)
         channels, policy = state_shape[-1], self.dtype_policy
-        self.read = WeightNormConv1D(channels, 1, dtype=policy, name="read")
-        self.mix = WeightNormConv1D(channels, 1, dtype=policy, name="mix")
+        self.read = self.convolution(channels, 1, dtype=policy, name="read")
+        self.mix = self.convolution(channels, 1, dtype=policy, name="mix")
         for layer in (self.read, self.posterior_head, self.prior_head):
             if layer is not None:
                 layer.build(state_shape)
@@ -75,7 +76,7 @@ class LatentGroup(layers.Layer):
 
         Parameters
         ----------
-        state : tensor, shape (batch, time, channels)
+        state : tensor, shape (batch, ..., channels)
             The decoder's state.
         noise : tensor, shape (batch, time after the cells, latent_channels)
             Standard normal numbers; smaller ones draw at a lower temperature.
@@ -93,12 +94,12 @@ class LatentGroup(layers.Layer):
         """
         for cell in self.cells:
             state = cell(state, training=training)
-        prior = self._prior(state, noise)
+        prior, axes = self._prior(state, noise), tuple(range(1, len(noise.shape)))
         if features is None:
-            z, kl = normal(*prior).draw(noise), ops.zeros_like(noise[:, 0, 0])
+            z, kl = normal(*prior).draw(noise), ops.sum(ops.zeros_like(noise), axis=axes)
         else:
             prior, posterior = residual(prior, self._posterior(state, features))
-            z, kl = posterior.draw(noise), ops.sum(normal_kl(posterior, prior), axis=(1, 2))
+            z, kl = posterior.draw(noise), ops.sum(normal_kl(posterior, prior), axis=axes)
         return self.mix(ops.concatenate([state, ops.cast(z, state.dtype)], axis=-1)), kl
 
     def _prior(self, state, noise):

@@ -4,6 +4,17 @@ import numpy as np
 from keras import ops
 
 
+def along_each_axis(function, x):
+    """Apply a function of (batch, time, channels) along each axis but the first and the last."""
+    if len(x.shape) == 3:
+        return function(x)
+    _, time, other, channels = x.shape
+    x = function(ops.reshape(x, (-1, time, other * channels)))
+    time = x.shape[1]
+    x = function(ops.reshape(x, (-1, other, channels)))
+    return ops.reshape(x, (-1, time, x.shape[1], channels))
+
+
 def repeat_samples(x, factor: int = 2):
     """Repeat each sample of x (batch, time, channels) ``factor`` times."""
     return ops.repeat(x, factor, axis=1)

@@ -95,8 +95,47 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+if keras.backend.backend() == "torch":
+    import torch
+
+    class _Adamax(keras.optimizers.Adamax):
+        @torch.no_grad()
+        def _backend_update_step(self, grads, trainable_variables, learning_rate):
+            # In place and one variable after the other: for the paper's 257 million weights each
+            # pass through the memory takes a while.
+            rate = float(learning_rate) / (1.0 - self.beta_1 ** (int(self.iterations) + 1))
+            for gradient, variable in zip(grads, trainable_variables, strict=True):
+                index, weight = self._get_variable_index(variable), variable.value
+                mean, largest = self._m[index].value, self._u[index].value
+                gradient = gradient.add(weight, alpha=self.decay)
+                mean.lerp_(gradient, 1.0 - self.beta_1)
+                gradient.abs_().add_(self.epsilon)
+                torch.maximum(largest.mul_(self.beta_2), gradient, out=largest)
+                weight.addcdiv_(mean, largest, value=-rate)
+
+else:
+
+    class _Adamax(keras.optimizers.Adamax):
+        def _backend_update_step(self, grads, trainable_variables, learning_rate):
+            # once for all variables, of which there may be thousands
+            power = ops.power(self.beta_1, ops.cast(self.iterations + 1, "float32"))
+            rate = learning_rate / (1.0 - power)
+            super()._backend_update_step(grads, trainable_variables, rate)
+
+        def update_step(self, gradient, variable, learning_rate):
+            """Update one variable, at a rate that allows for the mean's start from 0."""
+            index = self._get_variable_index(variable)
+            rate, gradient = (ops.cast(x, variable.dtype) for x in (learning_rate, gradient))
+            mean, largest = self._m[index], self._u[index]
+            gradient = gradient + self.decay * ops.convert_to_tensor(variable)
+            self.assign_add(mean, (1.0 - self.beta_1) * (gradient - mean))
+            least = ops.abs(gradient) + self.epsilon
+            self.assign(largest, ops.maximum(self.beta_2 * largest, least))
+            self.assign_sub(variable, rate * mean / largest)
+
+
 @keras.saving.register_keras_serializable(package="kecgi")
-class CoupledAdamax(keras.optimizers.Adamax):
+class CoupledAdamax(_Adamax):
     """Adamax as PyTorch has it: epsilon inside the maximum, weight decay added to the gradient.
 
     Keras adds epsilon after the maximum and subtracts the decay from the weights, which with the
@@ -117,17 +156,6 @@ class CoupledAdamax(keras.optimizers.Adamax):
     def __init__(self, learning_rate=1e-3, decay: float = 3e-4, epsilon: float = 1e-3, **kwargs):
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
         self.decay = decay
-
-    def update_step(self, gradient, variable, learning_rate):
-        """Update one variable."""
-        dtype, index = variable.dtype, self._get_variable_index(variable)
-        rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
-        mean, largest = self._m[index], self._u[index]
-        gradient = gradient + self.decay * ops.convert_to_tensor(variable)
-        self.assign_add(mean, (1.0 - self.beta_1) * (gradient - mean))
-        self.assign(largest, ops.maximum(self.beta_2 * largest, ops.abs(gradient) + self.epsilon))
-        beta_power = ops.power(ops.cast(self.beta_1, dtype), ops.cast(self.iterations + 1, dtype))
-        self.assign_sub(variable, rate / (1.0 - beta_power) * mean / largest)
 
     def get_config(self):
         """Return the constructor's arguments."""

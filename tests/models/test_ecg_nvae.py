@@ -239,9 +239,27 @@ def test_balance_changes_gradients_not_values():
     np.testing.assert_allclose(totals[1], totals[0])
 
 
+def test_the_variant_by_frequencies_heeds_labels_too():
+    keras.utils.set_random_seed(1)
+    options = {"window": 16, "norm": "group", "warmup_steps": 80, "seed": 1}
+    model = ECGNVAE(("slow", "fast"), 32, **SMALL, **options)
+    assert model.grid == (8, 8) and model.padded_length == 56
+    assert [shape[1:] for shape in model._noise_shapes(1)] == [(2, 2, 2), (4, 4, 2)]
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(waves(256, 0), batch_size=32, epochs=30, verbose=0)
+    for name, expected in (("slow", 1), ("fast", 3)):
+        ecg = model.generate(name, 40, seed=3, noise_temperature=0.5)
+        assert ecg.shape == (40, 32, 8) and (cycles(ecg) == expected).mean() >= 0.8
+    again = ECGNVAE.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    first, second = (m.generate("slow", 2, 0) for m in (model, again))
+    np.testing.assert_allclose(first, second, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"window": 12}, "half a window must be a multiple of 4"),
         ({"length": 3}, "length must be 4 at least"),
         ({"classes": ()}, "classes must name one class"),
         ({"groups": (0, 1)}, "groups must be positive numbers"),
