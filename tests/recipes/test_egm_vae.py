@@ -56,7 +56,7 @@ def test_last_line_and_figures(recipe, out, capsys, rhythm, layout):
     assert headline["model"] == name and headline["layout"] == layout
     assert headline["split"] == "simulation, by rhythm"
     fidelity = {"lsd", "lsd_band", "correlation"}
-    assert fidelity | {"kl", "classifier_real"} <= set(headline)
+    assert fidelity | {"kl", "classifier_accuracy"} <= set(headline)
     assert set(headline["baselines"]) == {"mean", "nearest", "pca"}
     assert all(set(rival) == fidelity for rival in headline["baselines"].values())
     assert set(headline["by_rhythm"]) == rhythms
