@@ -53,7 +53,7 @@ def augmentation_gains(
         axes.bar(at, [values[g] for g in groups], width, color=tone[k % len(tone)], label=name)
     axes.set_xticks(range(len(groups)), [g.replace("_", "\n") for g in groups], fontsize=7)
     top = max(max(values.values()) for values in reached.values())
-    axes.set(ylabel=label, ylim=(min(0, *(min(v.values()) for v in reached.values())), 1.75 * top))
+    axes.set(ylabel=label, ylim=(min(0, *(min(v.values()) for v in reached.values())), 1.5 * top))
     axes.legend(loc="upper left", fontsize=7)
     axes.set_title("Without generated windows", loc="left")
 
@@ -70,7 +70,11 @@ def augmentation_gains(
                 label=name,
             )  # fmt: skip
         axes.set_title(title, loc="left")
-        axes.set(xlabel="Windows added, k", xticks=added, xlim=(0, added.max() + 2))
+        # of numbers so close that their labels would touch, the first has one
+        close = np.diff(added, prepend=-np.inf) < 0.1 * added.max()
+        names = ["" if near else f"{k:g}" for k, near in zip(added, close, strict=True)]
+        axes.set_xticks(added, names)
+        axes.set(xlabel="Windows added, k", xlim=(0, added.max() + 2))
         axes.tick_params(axis="x", labelsize=7)
         if axes is not panels[1]:
             axes.tick_params(labelleft=False)
@@ -79,5 +83,6 @@ def augmentation_gains(
     for axes in panels[1:]:
         axes.set_ylim(low - 0.08 * (high - low), high + 0.25 * (high - low))
     panels[1].set_ylabel(f"Gain over k = 0 ({np.mean([base[g] for g in groups]):.3f})")
-    panels[-1].legend(fontsize=7)
+    fullest = max(range(len(gains)), key=lambda i: len(list(gains.values())[i]))
+    panels[1 + fullest].legend(fontsize=7)
     return figure

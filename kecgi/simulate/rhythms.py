@@ -326,6 +326,7 @@ def induce(
     first: int,
     second: int,
     intervals_ms: Sequence[float],
+    duration_ms: float,
     *,
     step_ms: float = STEP_MS,
 ) -> RhythmPlan:
@@ -346,6 +347,8 @@ def induce(
         Voxels about which S1 and S2 are given.
     intervals_ms : sequence of float
         Intervals to try.
+    duration_ms : float
+        How long it must last after the plan's settling time.
     step_ms : float
         Time step of the monodomain solver.
 
@@ -372,7 +375,7 @@ def induce(
         stimuli = tuple(Stimulus(t, p) for t, p in zip((0.0, interval), patches, strict=True))
         tried = replace(plan, lines=(), stimuli=stimuli)
         try:
-            play(heart, tried, 3 * CYCLES_MS[plan.rhythm][1], step_ms=step_ms)
+            play(heart, tried, duration_ms, step_ms=step_ms)
             return tried
         except RhythmError as error:
             last = error

@@ -184,7 +184,7 @@ def test_s2_in_the_vulnerable_window_induces_what_phase_initialisation_does():
         site(left, f"{place} pulmonary vein") for place in ("left superior", "right inferior")
     )
     asked = RhythmPlan("fibrillation", 0.45, SHORT, 220.0, 500.0)
-    plan = induce(left, asked, first, second, [100, 170])
+    plan = induce(left, asked, first, second, [100, 170], 400.0)
     assert [s.start_ms for s in plan.stimuli] == [0, 170] and not plan.lines
     assert len(plan.stimuli[1].voxels) > 3 * len(plan.stimuli[0].voxels)
     episodes = [play(left, plan, 300.0) for _ in range(2)]
@@ -192,7 +192,7 @@ def test_s2_in_the_vulnerable_window_induces_what_phase_initialisation_does():
     assert episodes[0].report.rotors >= 1
     for outside in (60, 260):
         with pytest.raises(RhythmError, match=f"no S2 between {outside} and {outside} ms"):
-            induce(left, asked, first, second, [outside])
+            induce(left, asked, first, second, [outside], 400.0)
     paced = RhythmPlan("sinus", 0.6, SHORT, 700.0, 0.0, site=3)
     with pytest.raises(ValueError, match="sinus can't be induced"):
-        induce(left, paced, first, second, [100])
+        induce(left, paced, first, second, [100], 400.0)
