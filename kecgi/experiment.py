@@ -274,9 +274,9 @@ def ecg_within(store: ECGStore, split: Split) -> tuple[LeadScale, Split]:
     for part in ("train", "validation", "test"):
         rows = getattr(split, part)
         inside = np.array([i for block in blocks(rows) for i in scale.inside(block)], bool)
+        if part == "train" and 2 * inside.sum() < len(rows):
+            return LeadScale.fit(blocks(rows), CNVAE_LEADS, (0, 100)), split
         kept[part] = rows[inside] if inside.any() else rows
-    if 2 * len(kept["train"]) < len(split.train):
-        return LeadScale.fit(blocks(split.train), CNVAE_LEADS, (0, 100)), split
     return scale, replace(split, **kept)
 
 
