@@ -50,17 +50,34 @@ def study(small, monkeypatch):
     return module
 
 
+class Waves:
+    """Stands for a trained generator."""
+
+    rhythms = ("sinus", "fibrillation")
+
+    def generate(self, rhythm, n=1, seed=None):
+        rng = np.random.default_rng((seed, self.rhythms.index(rhythm)))
+        return rng.standard_normal((n, 160, 12)).cumsum(axis=1).astype("f4") / 20
+
+    def get_weights(self):
+        return [np.ones(3)]
+
+
 def run(module, options, capsys):
     with joblib.parallel_config(backend="threading"):
         module.main(options)
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-def test_a_study_has_children_a_figure_and_goes_on(study, out, capsys, monkeypatch):
+@pytest.mark.parametrize("trained", [False, pytest.param(True, marks=pytest.mark.study)])
+def test_a_study_has_children_a_figure_and_goes_on(study, out, capsys, monkeypatch, trained):
     import mlflow
 
     from kecgi import augmentation
 
+    if not trained:
+        both = {"vae": Waves(), "flow": Waves()}
+        monkeypatch.setattr(study, "trained_generators", lambda *args: both)
     headline = run(study, study.AugmentationOptions(out=out), capsys)
     assert headline["paired_simulations"] == 2 and headline["seeds"] == 2
     assert set(headline["baselines"]) == {"tikhonov_zero", "tikhonov_smooth", "linear"}
