@@ -54,10 +54,11 @@ def main(options: CVAEOptions) -> None:
     experiment.begin(options)
     import keras
 
-    from kecgi import evaluate, figures, review, tracking
+    from kecgi import evaluate, figures, tracking
     from kecgi.data import MapScale, SignalScale, by_anatomy, by_simulation, by_slice_leaky
     from kecgi.data.batches import ConditionalBatches
     from kecgi.models import ActivationCVAE
+    from kecgi.studies import review
 
     # data and split
     volumes = options.across == "anatomies"

@@ -45,10 +45,11 @@ def main(options: Options) -> None:
     experiment.begin(options)
     import keras
 
-    from kecgi import review, tracking
+    from kecgi import tracking
     from kecgi.data import Disturbance, MapScale, by_anatomy
     from kecgi.data.point_batches import PointBatches
     from kecgi.models import ActivationPosterior
+    from kecgi.studies import review
 
     # data: hearts of many sizes, shapes and poses; some are kept out as a whole
     config = experiment.many_hearts(options)

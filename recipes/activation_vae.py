@@ -21,10 +21,11 @@ EVERY = 4
 def main(options: Options) -> None:
     """Simulate, train, judge, look."""
     experiment.begin(options)
-    from kecgi import evaluate, figures, review, tracking
+    from kecgi import evaluate, figures, tracking
     from kecgi.data import MapScale, by_simulation
     from kecgi.data.batches import ActivationBatches
     from kecgi.models import ActivationVAE
+    from kecgi.studies import review
 
     cohort = experiment.dataset(experiment.paper_heart(options, CASES[options.preset]), options)
     split = by_simulation(len(cohort), (0.8, 0.1, 0.1), options.seed)

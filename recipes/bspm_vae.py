@@ -20,10 +20,11 @@ EPOCHS = {"quick": 40, "paper": 80}
 def main(options: Options) -> None:
     """Simulate, train, judge, look."""
     experiment.begin(options)
-    from kecgi import evaluate, figures, review, tracking
+    from kecgi import evaluate, figures, tracking
     from kecgi.data import SignalScale, by_simulation
     from kecgi.data.batches import BSPMBatches
     from kecgi.models import BSPMVAE
+    from kecgi.studies import review
 
     cohort = experiment.dataset(experiment.paper_heart(options, CASES[options.preset]), options)
     split = by_simulation(len(cohort), (0.8, 0.1, 0.1), options.seed)

@@ -73,11 +73,12 @@ def main(options: CompletionOptions) -> None:
     experiment.begin(options)
     import keras
 
-    from kecgi import evaluate, review, tracking
+    from kecgi import evaluate, tracking
     from kecgi.data import LeadScale
-    from kecgi.data.ecg_batches import ECGBatches
+    from kecgi.data.ecg.batches import ECGBatches
     from kecgi.geometry.electrodes import LEADS_12
     from kecgi.models import WearECG
+    from kecgi.studies import review
 
     source, others = sources(options)
     store = experiment.ecg_dataset(source, options)
@@ -191,7 +192,7 @@ def falling(steps: int):
 def feature_map(options: CompletionOptions, hz: float):
     """Return where the Fréchet distance is measured."""
     from kecgi import evaluate
-    from kecgi.judge import network_features
+    from kecgi.studies.judge import network_features
 
     if options.features is None:
         return evaluate.signal_statistics(hz)

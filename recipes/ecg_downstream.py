@@ -68,7 +68,7 @@ class DownstreamOptions(ECGOptions):
 def main(options: DownstreamOptions) -> None:
     """Simulate, generate, train many classifiers, compare them."""
     experiment.begin(options)
-    from kecgi import downstream, judge
+    from kecgi.studies import downstream, judge
 
     source, aim = sources(options)
     column = source.schema.index(options.label)
@@ -153,7 +153,7 @@ def sources(options: DownstreamOptions):
 
 def checked_generator(options: DownstreamOptions, store, split):
     """Load the generator; refuse one of other classes, or one that has seen who is tested."""
-    from kecgi.ecg_generator import ECGGenerator
+    from kecgi.studies.ecg_generator import ECGGenerator
 
     try:
         generator = ECGGenerator.load(options.generator)
@@ -175,9 +175,9 @@ def trained_generator(store, split, options: DownstreamOptions, folder: Path):
     """Train a small cNVAE-ECG on the training part, or take the one that was trained before."""
     import keras
 
-    from kecgi.data.ecg_batches import ECGBatches
-    from kecgi.ecg_generator import ECGGenerator, whose
+    from kecgi.data.ecg.batches import ECGBatches
     from kecgi.models import ECGNVAE
+    from kecgi.studies.ecg_generator import ECGGenerator, whose
 
     size, steps = GENERATOR[options.preset]
     identity = f"{store.digest} {size} {steps} {options.seed}"
@@ -208,8 +208,8 @@ def trained_generator(store, split, options: DownstreamOptions, folder: Path):
 
 def generated(generator, rows: np.ndarray, source, seed: int):
     """Generate a record for each row of labels, at the source's rate and of its length."""
-    from kecgi.data.ecg_records import fit_length, resample
-    from kecgi.downstream import Labelled
+    from kecgi.data.ecg.records import fit_length, resample
+    from kecgi.studies.downstream import Labelled
 
     ecg_mv = np.zeros((0, 12, source.samples), np.float32)
     if len(rows):
@@ -226,7 +226,7 @@ def parts(split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def labelled(store, rows: np.ndarray):
     """Read records with labels and hearts."""
-    from kecgi.downstream import Labelled
+    from kecgi.studies.downstream import Labelled
 
     found = store.load(rows)
     return Labelled(found["ecg_mv"], found["labels"], found["group"])

@@ -48,10 +48,11 @@ def main(options: NVAEOptions) -> None:
     experiment.begin(options)
     import keras
 
-    from kecgi import ecg_review, judge, review, tracking
-    from kecgi.data.ecg_batches import ECGBatches
-    from kecgi.ecg_generator import ECGGenerator, whose
+    from kecgi import tracking
+    from kecgi.data.ecg.batches import ECGBatches
     from kecgi.models import ECGNVAE
+    from kecgi.studies import ecg_review, judge, review
+    from kecgi.studies.ecg_generator import ECGGenerator, whose
 
     store = experiment.ecg_dataset(experiment.ecg_source(options), options)
     split = experiment.ecg_split(store, options, SHARES)

@@ -46,9 +46,10 @@ class ReportOptions(Options):
 def main(options: ReportOptions) -> None:
     """Judge, disturb, look, write."""
     experiment.begin(options)
-    from kecgi import evidence, figures, review
+    from kecgi import figures
     from kecgi.data import Split
     from kecgi.models import ActivationPosterior
+    from kecgi.studies import evidence, review
 
     # a model, and hearts that it has not seen
     model = experiment.trained(options.model)

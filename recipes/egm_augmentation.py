@@ -17,7 +17,7 @@ the same way: what they don't gain, generated ones can't.
 Departures from the paper: generators learn from the electrograms of all training simulations, the
 reconstruction from pairs of few, as many as the paper has: catheters record electrograms without
 potentials, and pairs are what is scarce. Potentials are whitened and electrograms compressed by
-arcsinh (`kecgi.data.egm_pairs`), the LSTM is larger, and pieces of 0.2 s are trained on. Every arm
+arcsinh (`kecgi.data.egm.pairs`), the LSTM is larger, and pieces of 0.2 s are trained on. Every arm
 of a seed begins from the same weights and makes as many steps. Amplitudes are relative.
 """
 
@@ -105,10 +105,11 @@ def main(options: AugmentationOptions) -> None:
     """Read, generate, project, train many times, compare."""
     began = time.monotonic()
     experiment.begin(options)
-    from kecgi import augmentation, egm_training, figures, tracking
-    from kecgi.augmentation import RULES, Arm
+    from kecgi import figures, tracking
     from kecgi.data import EGMRecordings, by_rhythm
-    from kecgi.data.egm_pairs import EGMPairs, PairScale
+    from kecgi.data.egm.pairs import EGMPairs, PairScale
+    from kecgi.studies import augmentation, egm_training
+    from kecgi.studies.augmentation import RULES, Arm
 
     config = experiment.atrial_simulations(options)
     cohort = experiment.egm_dataset(config, options)
@@ -295,7 +296,7 @@ def trained_generators(known, cohort, split, options, folder):
     """Load VAE-C and flow, or train them and keep them for when the study goes on."""
     import keras
 
-    from kecgi import egm_training
+    from kecgi.studies import egm_training
 
     files = {"vae": folder / "model.keras", "flow": folder / "flow.keras"}
     if options.generators is None and not all(file.exists() for file in files.values()):

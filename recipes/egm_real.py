@@ -52,7 +52,7 @@ def main(options: RealOptions) -> None:
     experiment.begin(options)
     from kecgi import evaluate, figures
     from kecgi.data import EGMRecordings, by_rhythm
-    from kecgi.data.iafdb import comparable, read_iafdb
+    from kecgi.data.egm.iafdb import comparable, read_iafdb
     from kecgi.evaluate.bipolar import bipolar_features, bipolar_measures
 
     try:

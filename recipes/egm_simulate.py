@@ -87,7 +87,7 @@ def main(options: Options) -> None:
 def rotor_maps(config, simulation):
     """Voltage and phase of a fibrillating wall at three times, with the phase singularities."""
     from kecgi import figures
-    from kecgi.data.egm_cohort import run_simulation
+    from kecgi.data.egm.cohort import run_simulation
     from kecgi.simulate import TissueGraph
     from kecgi.simulate.reentry import singularities, voltage_phase, wall_squares
 

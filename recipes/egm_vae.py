@@ -68,8 +68,9 @@ class EGMOptions(Options):
 def main(options: EGMOptions) -> None:
     """Simulate, train, generate, judge, look."""
     experiment.begin(options)
-    from kecgi import egm_review, egm_training, review, tracking
+    from kecgi import tracking
     from kecgi.data import EGMRecordings, Split, by_rhythm
+    from kecgi.studies import egm_review, egm_training, review
 
     config = experiment.atrial_simulations(options)
     cohort = experiment.egm_dataset(config, options)

@@ -6,16 +6,16 @@ Batches for Keras are in `kecgi.data.batches`, which imports Keras and is not im
 from kecgi.data.build import build, simulate_anatomy
 from kecgi.data.cohort import CasePlan, CohortConfig, draw_anatomy, draw_case
 from kecgi.data.disturbance import Disturbance
-from kecgi.data.ecg_build import build_ecg
-from kecgi.data.ecg_config import ECGCohortConfig, ECGFolderConfig
-from kecgi.data.ecg_labels import LabelSchema
-from kecgi.data.ecg_leads import CNVAE_LEADS, to_twelve
-from kecgi.data.ecg_records import read_record, write_records
-from kecgi.data.ecg_scaling import LeadScale
-from kecgi.data.ecg_store import ECGStore, open_ecg
-from kecgi.data.egm_cohort import EGMConfig
-from kecgi.data.egm_recordings import EGMRecordings
-from kecgi.data.egm_store import EGMCohort, build_egm, open_egm
+from kecgi.data.ecg.build import build_ecg
+from kecgi.data.ecg.config import ECGCohortConfig, ECGFolderConfig
+from kecgi.data.ecg.labels import LabelSchema
+from kecgi.data.ecg.leads import CNVAE_LEADS, to_twelve
+from kecgi.data.ecg.records import read_record, write_records
+from kecgi.data.ecg.scaling import LeadScale
+from kecgi.data.ecg.store import ECGStore, open_ecg
+from kecgi.data.egm.cohort import EGMConfig
+from kecgi.data.egm.recordings import EGMRecordings
+from kecgi.data.egm.store import EGMCohort, build_egm, open_egm
 from kecgi.data.noise import add_noise
 from kecgi.data.scaling import AmplitudeScale, MapScale, SignalScale
 from kecgi.data.slices import coarsen, slice_index

@@ -1,7 +1,7 @@
 """What single bipolar electrograms are like, whatever their unit: rate, deflections, spectrum.
 
 Signals are (n, time), each in units of its root mean square
-(`kecgi.data.iafdb.comparable`).
+(`kecgi.data.egm.iafdb.comparable`).
 """
 
 from __future__ import annotations

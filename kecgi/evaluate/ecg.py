@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import spatial, stats
 
-from kecgi.data.ecg_leads import lead_law_residuals_uv
+from kecgi.data.ecg.leads import lead_law_residuals_uv
 from kecgi.evaluate.ecg_beats import heart_rate_bpm, intervals_ms
 from kecgi.geometry.electrodes import LEADS_12
 

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kecgi.data.ecg_leads import expansion, lead_indices
+from kecgi.data.ecg.leads import expansion, lead_indices
 from kecgi.evaluate.bootstrap import bootstrap_interval
 from kecgi.geometry.electrodes import LEADS_12
 

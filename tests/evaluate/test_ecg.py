@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kecgi.data.ecg_leads import to_twelve
+from kecgi.data.ecg.leads import to_twelve
 from kecgi.evaluate import (
     LeadRegression,
     completion_errors,

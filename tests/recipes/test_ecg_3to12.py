@@ -11,8 +11,8 @@ import pytest
 
 from kecgi import tracking
 from kecgi.data import ECGCohortConfig, open_ecg, read_record
-from kecgi.data.ecg_build import build_ecg
-from kecgi.data.ecg_records import write_records
+from kecgi.data.ecg.build import build_ecg
+from kecgi.data.ecg.records import write_records
 from kecgi.experiment import WrongInputError
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ecg_3to12.py"

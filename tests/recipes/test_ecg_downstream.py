@@ -10,11 +10,12 @@ import mlflow
 import numpy as np
 import pytest
 
-from kecgi import experiment, judge
+from kecgi import experiment
 from kecgi.data import ECGCohortConfig
-from kecgi.ecg_generator import ECGGenerator, whose
 from kecgi.experiment import WrongInputError
 from kecgi.models import ECGNVAE, WaveGAN
+from kecgi.studies import judge
+from kecgi.studies.ecg_generator import ECGGenerator, whose
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ecg_downstream.py"
 

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import pytest
 
-from kecgi import experiment, judge, tracking
+from kecgi import experiment, tracking
 from kecgi.data import ECGCohortConfig, read_record
-from kecgi.data.ecg_labels import NINE, SIMULATED
-from kecgi.ecg_generator import ECGGenerator
+from kecgi.data.ecg.labels import NINE, SIMULATED
 from kecgi.models.ecg_nvae import PRESETS
+from kecgi.studies import judge
+from kecgi.studies.ecg_generator import ECGGenerator
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CLASSES = set(SIMULATED.names)

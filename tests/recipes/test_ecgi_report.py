@@ -8,9 +8,10 @@ import joblib
 import numpy as np
 import pytest
 
-from kecgi import evidence, experiment
+from kecgi import experiment
 from kecgi.data import CohortConfig
 from kecgi.experiment import WrongInputError
+from kecgi.studies import evidence
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ecgi_report.py"
 

@@ -73,7 +73,7 @@ def run(module, options, capsys):
 def test_a_study_has_children_a_figure_and_goes_on(study, out, capsys, monkeypatch, trained):
     import mlflow
 
-    from kecgi import augmentation
+    from kecgi.studies import augmentation
 
     if not trained:
         both = {"vae": Waves(), "flow": Waves()}

@@ -47,7 +47,7 @@ def test_last_line_and_figures(recipe, tmp_path, capsys):
 
 
 def test_a_rhythm_that_cannot_be_had_ends_with_one_line(recipe, tmp_path, monkeypatch):
-    from kecgi.data import egm_cohort
+    from kecgi.data.egm import cohort as egm_cohort
     from kecgi.simulate import RhythmError
 
     def fails(*args, **kwargs):

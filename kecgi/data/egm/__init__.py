@@ -1,0 +1,1 @@
+"""Atrial electrograms with body-surface potentials, by rhythm; and measured ones."""
