@@ -52,7 +52,7 @@ def fitted_rotation(arm, displacement):
 
     Both are (batch, points, 3); arms begin at the centroid.
     """
-    moment = ops.sum(ops.cross(arm, displacement), axis=1)
+    moment = ops.sum(ops.cross(arm, displacement, axis=-1), axis=1)
     squared = ops.sum(ops.square(arm), axis=(1, 2))[:, None, None]
     inertia = squared * ops.eye(3) - ops.matmul(ops.transpose(arm, (0, 2, 1)), arm)
     # points in a line have no inertia about it
@@ -66,5 +66,5 @@ def turned(arm, rotation):
     angle = ops.sqrt(squared + 1e-12)
     axis = rotation[:, None] / angle
     along = ops.sum(axis * arm, axis=-1, keepdims=True) * axis
-    across = ops.cross(ops.broadcast_to(axis, ops.shape(arm)), arm)
+    across = ops.cross(ops.broadcast_to(axis, ops.shape(arm)), arm, axis=-1)
     return along + ops.cos(angle) * (arm - along) + ops.sin(angle) * across

@@ -218,7 +218,9 @@ class WearECG(VariationalModel):
         kernel[:, given] = self.linear[:-1].reshape(taps, len(given), LEADS)
         around = ((0, 0), (taps // 2, taps // 2), (0, 0))
         mirrored = ops.pad(ops.convert_to_tensor(known), around, mode="reflect")
-        return ops.conv(mirrored, ops.convert_to_tensor(kernel), 1, "valid") + self.linear[-1]
+        return ops.add(
+            ops.conv(mirrored, ops.convert_to_tensor(kernel), 1, "valid"), self.linear[-1]
+        )
 
     def _checked_linear(self, linear):
         linear = np.asarray(linear, "float32")

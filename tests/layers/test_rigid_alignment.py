@@ -19,7 +19,8 @@ def rng():
 
 @pytest.fixture
 def places(rng):
-    return (rng.normal(0, 30, (2, 9, 3)) + [10, -20, 40]).astype("float32")
+    """Three hearts: PyTorch's cross product takes any axis of three, if it isn't told which."""
+    return (rng.normal(0, 30, (3, 9, 3)) + [10, -20, 40]).astype("float32")
 
 
 def moved(places, votes_mm):
@@ -32,12 +33,12 @@ def moved(places, votes_mm):
 
 def test_at_first_nothing_moves(places, rng):
     layer = RigidAlignment(unit_mm=50.0)
-    still = layer(places, rng.normal(size=(2, 9, 5)).astype("float32"))
+    still = layer(places, rng.normal(size=(3, 9, 5)).astype("float32"))
     np.testing.assert_allclose(ops.convert_to_numpy(still), places, atol=1e-4)
 
 
 def test_a_rotation_is_scipys(places):
-    vectors = np.float32([[0.3, -0.2, 0.5], [0.0, 0.0, 0.0]])
+    vectors = np.float32([[0.3, -0.2, 0.5], [0.0, 0.0, 0.0], [0.0, 1.5, 0.1]])
     found = ops.convert_to_numpy(
         turned(ops.convert_to_tensor(places), ops.convert_to_tensor(vectors))
     )
@@ -48,7 +49,7 @@ def test_a_rotation_is_scipys(places):
 
 def test_small_rotations_are_found_beside_votes_that_cancel(places, rng):
     arm = places - places.mean(axis=1, keepdims=True)
-    vectors = np.float32([[0.02, -0.01, 0.03], [-0.01, 0.0, 0.005]])
+    vectors = np.float32([[0.02, -0.01, 0.03], [-0.01, 0.0, 0.005], [0.0, 0.0, 0.0]])
     displacement = np.cross(vectors[:, None], arm)
     # a stretch, which no rotation fits
     displacement = displacement + 0.05 * arm
@@ -84,7 +85,7 @@ def test_points_in_a_line_do_no_harm():
 
 
 def test_save_and_load(places, tmp_path):
-    features = np.ones((2, 9, 4), "float32")
+    features = np.ones((3, 9, 4), "float32")
     shapes = [keras.Input(x.shape[1:]) for x in (places, features)]
     model = keras.Model(shapes, RigidAlignment(30.0)(*shapes))
     model.layers[-1].vote.kernel.assign(np.full((4, 3), 0.1))

@@ -269,7 +269,7 @@ def test_it_learns_plane_waves_in_hearts_that_lie_elsewhere(rng):
     # and it knows better where the heart is than it was told
     placed = model.predict(test, verbose=0)["placed_mm"]
     away = np.linalg.norm([placed - there, test["points_mm"][:, :12] - there], axis=-1)
-    assert away[0].mean() < 0.75 * away[1].mean()
+    assert away[0].mean() < 0.9 * away[1].mean()
     # the truth is for training alone
     again = model.sample(test | {"true_points_mm": test["points_mm"]}, draws=10, seed=0)
     np.testing.assert_array_equal(again, maps)

@@ -45,7 +45,9 @@ def test_it_learns_what_a_linear_map_can(tmp_path):
         assert 1 - np.mean((found[name] - test[name]) ** 2) / test[name].var() > 0.6, name
     longer = np.concatenate([test["bspm"], test["bspm"]], axis=1)
     twice = model.predict({"bspm": longer}, verbose=0)["egm"]
-    np.testing.assert_allclose(twice[:, :8], found["egm"][:, :8], atol=0.1)
+    # a longer window begins as the shorter one, but for what is seen ahead
+    apart = np.sqrt(np.mean((twice[:, :8] - found["egm"][:, :8]) ** 2))
+    assert apart < 0.1 * found["egm"].std()
     terms = history["bspm_mse"][-1] + 10 * history["egm_mse"][-1]
     assert history["reconstruction"][-1] == pytest.approx(terms, rel=1e-4)
     model.save(tmp_path / "model.keras")
