@@ -50,6 +50,7 @@ bench: $(VENV)/with-bench,jax,torch
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.monodomain
 	$(BIN)/python -m benchmarks.anisotropic
+	$(BIN)/python -m benchmarks.posterior
 
 lint: $(VENV)/with-dev
 	$(BIN)/ruff check

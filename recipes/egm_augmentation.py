@@ -105,6 +105,8 @@ def main(options: AugmentationOptions) -> None:
     """Read, generate, project, train many times, compare."""
     began = time.monotonic()
     experiment.begin(options)
+    if options.generators is not None and not options.generators.is_dir():
+        raise experiment.WrongInputError(f"there is no folder {options.generators}")
     from kecgi import figures, tracking
     from kecgi.data import EGMRecordings, by_rhythm
     from kecgi.data.egm.pairs import EGMPairs, PairScale

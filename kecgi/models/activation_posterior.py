@@ -189,7 +189,8 @@ class ActivationPosterior(VariationalModel):
             name="tail_power", shape=(), initializer="ones", trainable=False
         )
         self.mae_tracker = keras.metrics.Mean(name="mae_ms")
-        self.misplaced_tracker = keras.metrics.Mean(name="misplaced_mm")
+        if alignments:
+            self.misplaced_tracker = keras.metrics.Mean(name="misplaced_mm")
 
     def check_inputs(self, inputs):
         """Raise unless ``inputs`` is a dict with the model's keys and shapes."""
@@ -250,7 +251,7 @@ class ActivationPosterior(VariationalModel):
         scale = y_pred["scale_ms"]
         self.mae_tracker.update_state(ops.mean(error, axis=1))
         likelihood = ops.mean(error / scale + ops.log(2.0 * scale), axis=1)
-        if "true_points_mm" in x:
+        if self.alignments and "true_points_mm" in x:
             away = ops.cast(x["true_points_mm"][:, : self.tokens], "float32") - y_pred["placed_mm"]
             distance = ops.sqrt(ops.sum(ops.square(away), axis=-1) + 1e-6)
             distance = ops.mean(distance, axis=1)

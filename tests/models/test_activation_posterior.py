@@ -250,26 +250,34 @@ def plane_waves(rng, cases):
     }
 
 
-def test_it_learns_plane_waves_in_hearts_that_lie_elsewhere(rng):
-    options = SMALL | {"units": 32, "heads": 4, "channels": 8, "alignments": 1}
-    model = ActivationPosterior(10, **options)
+def test_it_learns_plane_waves(rng):
+    model = ActivationPosterior(10, **SMALL | {"units": 32, "heads": 4, "channels": 8})
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(5e-3, 450)))
     train, test = plane_waves(rng, 400), plane_waves(rng, 30)
-    for data in (train, test):
-        data["true_points_mm"] = data["points_mm"]
-        shift = rng.normal(0, 15, (len(data["points_mm"]), 1, 3))
-        data["points_mm"] = (data["points_mm"] + shift).astype("float32")
     model.fit(train, epochs=9, batch_size=8, verbose=0)
-    true, there = test.pop("activation_ms"), test.pop("true_points_mm")[:, :12]
+    true = test.pop("activation_ms")
     maps = model.sample(test, draws=10, seed=0)
     error = maps.mean(axis=0) - true
-    assert 1 - np.mean(error**2) / true.var() > 0.4
+    assert 1 - np.mean(error**2) / true.var() > 0.5
     # the mean is a better guess than a draw
     assert np.mean(error**2) < 0.8 * np.mean((maps - true) ** 2)
-    # and it knows better where the heart is than it was told
+
+
+def test_it_learns_where_a_heart_is_that_lies_elsewhere(rng):
+    options = SMALL | {"units": 32, "heads": 4, "channels": 8, "alignments": 1}
+    model = ActivationPosterior(10, **options, seed=1)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(5e-3, 500)))
+    train, test = plane_waves(rng, 400), plane_waves(rng, 60)
+    for data in (train, test):
+        data["true_points_mm"] = data["points_mm"]
+        shift = rng.normal(0, 30, (len(data["points_mm"]), 1, 3))
+        data["points_mm"] = (data["points_mm"] + shift).astype("float32")
+    model.fit(train, epochs=10, batch_size=8, verbose=0)
+    there = test.pop("true_points_mm")[:, :12]
     placed = model.predict(test, verbose=0)["placed_mm"]
     away = np.linalg.norm([placed - there, test["points_mm"][:, :12] - there], axis=-1)
-    assert away[0].mean() < 0.9 * away[1].mean()
+    assert away[0].mean() < 0.75 * away[1].mean()
     # the truth is for training alone
-    again = model.sample(test | {"true_points_mm": test["points_mm"]}, draws=10, seed=0)
+    maps = model.sample(test, draws=3, seed=0)
+    again = model.sample(test | {"true_points_mm": test["points_mm"]}, draws=3, seed=0)
     np.testing.assert_array_equal(again, maps)
